@@ -1,0 +1,1 @@
+//! The Hermit ABI: the C functions that std and mio call.

@@ -1,0 +1,1 @@
+//! ACPI tables, read as untrusted bytes: what power, interrupt routing and PCI need from them.

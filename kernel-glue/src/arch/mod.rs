@@ -1,0 +1,1 @@
+//! The processor: boot, page tables, descriptor tables, exceptions, interrupts, ports.

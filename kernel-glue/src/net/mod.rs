@@ -1,0 +1,3 @@
+//! The network: devices below, smoltcp in the middle, sockets as [`Object`](crate::object::Object)s above.
+
+pub mod device;

@@ -1,0 +1,1 @@
+//! PCI configuration space by port and ECAM, BARs, capabilities, MSI-X.

@@ -1,0 +1,1 @@
+//! Typed launcher for QEMU.
