@@ -1,1 +1,22 @@
-fn main() {}
+//! The `cartridge` command: a thin shell over [`command::run`], which does the work and says what went wrong.
+
+mod blob;
+mod command;
+mod compile;
+mod elf;
+mod manifest;
+mod package;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match command::run(std::env::args_os().skip(1).collect()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("cartridge: {error}");
+            ExitCode::from(error.exit_status())
+        }
+    }
+}

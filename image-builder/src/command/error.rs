@@ -1,0 +1,75 @@
+//! Why a command failed, in words for its user.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+#[derive(Debug)]
+pub enum Error {
+    /// The command line makes no sense; `hint` says what would.
+    Usage {
+        command: &'static str,
+        what: String,
+        hint: String,
+    },
+    Workspace(crate::workspace::Error),
+    Package(crate::package::Error),
+    Manifest(crate::manifest::Error),
+    Toolchain(crate::toolchain::Error),
+    Compile(crate::compile::Error),
+    Io {
+        doing: String,
+        path: PathBuf,
+        error: io::Error,
+    },
+}
+
+impl Error {
+    pub fn io(doing: impl Into<String>, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let (doing, path) = (doing.into(), path.into());
+        move |error| Self::Io { doing, path, error }
+    }
+
+    /// 2 for a command line that makes no sense, 1 for everything else.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Usage { .. } => 2,
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage { command, what, hint } => {
+                let space = if command.is_empty() { "" } else { ": " };
+                write!(f, "{command}{space}{what}\n  {hint}")
+            }
+            Self::Workspace(error) => error.fmt(f),
+            Self::Package(error) => error.fmt(f),
+            Self::Manifest(error) => error.fmt(f),
+            Self::Toolchain(error) => error.fmt(f),
+            Self::Compile(error) => error.fmt(f),
+            Self::Io { doing, path, error } => write!(f, "cannot {doing} {}: {error}", path.display()),
+        }
+    }
+}
+
+macro_rules! from {
+    ($($variant:ident($inner:ty)),* $(,)?) => {
+        $(impl From<$inner> for Error {
+            fn from(error: $inner) -> Self {
+                Self::$variant(error)
+            }
+        })*
+    };
+}
+
+from!(
+    Workspace(crate::workspace::Error),
+    Package(crate::package::Error),
+    Manifest(crate::manifest::Error),
+    Toolchain(crate::toolchain::Error),
+    Compile(crate::compile::Error),
+);
