@@ -1,0 +1,80 @@
+//! Starting a child that cannot outlive this process.
+//!
+//! The child is started through `setpriv --pdeathsig KILL` (util-linux): Linux then kills it when the thread that started it
+//! ends, however this process dies (prctl(2), PR_SET_PDEATHSIG). Two consequences are handled here:
+//! - the signal follows the *thread*, so every child is started by one thread that lives as long as the process;
+//! - a parent that died before the prctl would be missed, so a shell compares its parent with us before it becomes the program.
+//!
+//! The child has a process group of its own: Ctrl-C in the terminal reaches us, and we end the guest in order.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use crate::error::{Error, Reason};
+
+/// `$1` is our process id; the rest is the program and its arguments.
+const CHECK_PARENT: &str = "test \"$PPID\" = \"$1\" || exit 125; shift; exec \"$@\"";
+
+struct Job {
+    command: Command,
+    answer: Sender<io::Result<Child>>,
+}
+
+/// Starts `program` with its standard streams as given, tied to the life of this process.
+pub(crate) fn spawn(
+    program: &str,
+    arguments: &[OsString],
+    [input, output, errors]: [Stdio; 3],
+) -> Result<Child, Error> {
+    require("setpriv", "install util-linux (Debian: apt-get install util-linux)")?;
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "sh", "-c", CHECK_PARENT, "sh"])
+        .arg(std::process::id().to_string())
+        .arg(program)
+        .args(arguments)
+        .stdin(input)
+        .stdout(output)
+        .stderr(errors)
+        .process_group(0);
+    let (answer, child) = channel();
+    let gone = || io::Error::other("the thread that starts guests is gone");
+    spawner()
+        .send(Job { command, answer })
+        .map_err(|_| gone())
+        .and_then(|()| child.recv().map_err(|_| gone()))
+        .flatten()
+        .map_err(|source| Error::io(format!("start {program}"), source))
+}
+
+fn spawner() -> &'static Sender<Job> {
+    static SPAWNER: OnceLock<Sender<Job>> = OnceLock::new();
+    SPAWNER.get_or_init(|| {
+        let (sender, jobs) = channel::<Job>();
+        thread::spawn(move || {
+            for mut job in jobs {
+                // Nobody waiting any more drops the Child; its Guest is gone as well.
+                let _ = job.answer.send(job.command.spawn());
+            }
+        });
+        sender
+    })
+}
+
+/// An error with `hint` unless `program` is on the PATH.
+pub(crate) fn require(program: &str, hint: &str) -> Result<(), Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+        return Ok(());
+    }
+    Err(Reason::Missing {
+        program: program.to_owned(),
+        hint: hint.to_owned(),
+    }
+    .into())
+}
