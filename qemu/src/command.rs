@@ -140,14 +140,14 @@ mod tests {
         let command = Command::compose(&launch, Accel::Tcg, None);
         let shown = command.to_string();
         assert!(
-            shown.starts_with("qemu-system-x86_64 -machine microvm,acpi=off -bios qboot.rom"),
+            shown.starts_with("qemu-system-x86_64 -machine 'microvm,acpi=off' -bios qboot.rom"),
             "{shown}"
         );
         assert!(
-            shown.contains("'an image.elf'") && shown.contains("-initrd a,,b"),
+            shown.contains("'an image.elf'") && shown.contains("-initrd 'a,,b'"),
             "{shown}"
         );
-        assert!(shown.contains("hostfwd=tcp:127.0.0.1:8080-:80"), "{shown}");
+        assert!(shown.contains("hostfwd=tcp:127.0.0.1:8080-:80'"), "{shown}");
         assert!(!shown.contains("qmp"));
         assert!(command.arguments().contains(&"chardev=qmp,mode=control".into()));
     }
