@@ -228,7 +228,13 @@ impl Compiler<'_> {
         if workspace != self.workspace.root {
             remaps.push((workspace.into(), "app"));
         }
-        remaps.push((self.toolchain.library.clone(), "library"));
+        let library = &self.toolchain.library;
+        remaps.extend(
+            [library.canonicalize().ok(), Some(library.clone())]
+                .into_iter()
+                .flatten()
+                .map(|path| (path, "library")),
+        );
         flags.extend(
             remaps
                 .iter()

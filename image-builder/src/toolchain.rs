@@ -19,7 +19,7 @@ pub struct Toolchain {
     pub rustc: PathBuf,
     /// `rustc --version`, for example `rustc 1.96.0 (ac68faa20 2026-05-25)`.
     pub version: String,
-    /// The folder that holds std/, core/, alloc/ ...
+    /// The folder that holds std/, core/, alloc/ ..., as rustc names it (on Debian it is a symbolic link).
     pub library: PathBuf,
     /// The linker, or `None` when rustc finds its own rust-lld.
     pub linker: Option<PathBuf>,
