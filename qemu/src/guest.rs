@@ -203,6 +203,11 @@ impl Guest {
         }
     }
 
+    /// Whether QEMU is gone, or about to be.
+    pub fn ended(&self) -> bool {
+        self.console.wait_closed_regardless(Instant::now())
+    }
+
     /// Ends waits from another thread.
     pub fn interrupter(&self) -> Interrupter {
         Interrupter(self.console.clone())
