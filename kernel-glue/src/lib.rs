@@ -14,6 +14,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod abi;
 pub mod acpi;
 pub mod clock;
 pub mod errno;
@@ -24,8 +25,6 @@ pub mod thread_types;
 pub mod pci;
 pub mod virtio;
 
-#[cfg(target_os = "hermit")]
-pub mod abi;
 #[cfg(target_os = "hermit")]
 pub mod arch;
 #[cfg(target_os = "hermit")]

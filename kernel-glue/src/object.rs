@@ -9,6 +9,33 @@ use core::net::SocketAddr;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Events(pub i16);
 
+impl Events {
+    pub const NONE: Events = Events(0);
+    pub const IN: Events = Events(hermit_abi::POLLIN);
+    pub const OUT: Events = Events(hermit_abi::POLLOUT);
+    pub const READ_HANGUP: Events = Events(hermit_abi::POLLRDHUP);
+    pub const ERROR: Events = Events(hermit_abi::POLLERR);
+    pub const HANGUP: Events = Events(hermit_abi::POLLHUP);
+
+    pub const fn intersects(self, other: Events) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl core::ops::BitOr for Events {
+    type Output = Events;
+    fn bitor(self, other: Events) -> Events {
+        Events(self.0 | other.0)
+    }
+}
+
+impl core::ops::BitAnd for Events {
+    type Output = Events;
+    fn bitand(self, other: Events) -> Events {
+        Events(self.0 & other.0)
+    }
+}
+
 /// What `stat` tells of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stat {

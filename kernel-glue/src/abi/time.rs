@@ -1,0 +1,55 @@
+//! Clocks and sleeping.
+
+use crate::abi::user;
+use crate::abi::answer::{call, status};
+use crate::errno::{Errno, Result};
+use crate::{clock, thread};
+use hermit_abi::{CLOCK_MONOTONIC, CLOCK_REALTIME, timespec};
+
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// A machine without a wall clock tells the time since boot, as if it had booted at the Unix epoch (std cannot take an error here).
+///
+/// # Safety
+/// `result` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sys_clock_gettime(clock_id: i32, result: *mut timespec) -> i32 {
+    status(call(|| {
+        let now = match clock_id {
+            CLOCK_MONOTONIC => clock::now(),
+            CLOCK_REALTIME => clock::wall().unwrap_or_else(clock::now),
+            _ => return Err(Errno::EINVAL),
+        };
+        let time = timespec { tv_sec: (now / NANOSECONDS) as i64, tv_nsec: (now % NANOSECONDS) as i32 };
+        // SAFETY: null or writable (the caller's promise).
+        unsafe { user::write(result, time) }
+    }))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn sys_usleep(microseconds: u64) {
+    let _ = call(|| Ok(sleep(microseconds.saturating_mul(1_000))));
+}
+
+/// # Safety
+/// `request` is null or readable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sys_nanosleep(request: *const timespec) -> i32 {
+    // SAFETY: null or readable (the caller's promise).
+    status(call(|| Ok(sleep(nanoseconds(unsafe { user::read(request) }?)?))))
+}
+
+/// EINVAL for what is no duration; what is too long to count is as good as for ever.
+pub fn nanoseconds(time: timespec) -> Result<u64> {
+    let seconds = u64::try_from(time.tv_sec).map_err(|_| Errno::EINVAL)?;
+    let rest = u64::try_from(time.tv_nsec).ok().filter(|rest| *rest < NANOSECONDS).ok_or(Errno::EINVAL)?;
+    Ok(seconds.saturating_mul(NANOSECONDS).saturating_add(rest))
+}
+
+/// At least that long.
+fn sleep(nanoseconds: u64) {
+    let deadline = clock::now().saturating_add(nanoseconds);
+    while clock::now() < deadline {
+        thread::wait(&[], deadline);
+    }
+}
