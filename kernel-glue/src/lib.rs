@@ -21,8 +21,8 @@ pub mod errno;
 pub mod heap;
 pub mod net;
 pub mod object;
-pub mod thread_types;
 pub mod pci;
+pub mod thread_types;
 pub mod virtio;
 
 #[cfg(target_os = "hermit")]

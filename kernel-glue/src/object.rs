@@ -1,4 +1,5 @@
-//! What a file descriptor can refer to: the interface between the Hermit ABI above and files, devices and sockets below.
+//! What a file descriptor can refer to: the interface between the Hermit ABI above and files, devices and sockets
+//! below.
 
 use crate::errno::{Errno, Result};
 use crate::heap::{Rc, Vec};
@@ -48,7 +49,8 @@ pub struct Stat {
     pub inode: u64,
 }
 
-/// An open file description. Every method runs inside the kernel's critical section; those that wait give it up while they do.
+/// An open file description. Every method runs inside the kernel's critical section; those that wait give it up while
+/// they do.
 pub trait Object {
     fn read(&self, _buffer: &mut [u8]) -> Result<usize> {
         Err(Errno::EINVAL)

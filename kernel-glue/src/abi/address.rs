@@ -1,5 +1,6 @@
-//! Socket addresses as the ABI lays them out (`hermit_abi::sockaddr_in`, `sockaddr_in6`): a length byte, a family byte, the port in
-//! network order; then for IPv4 the address and 8 zero bytes, for IPv6 flow information, the address and the scope (native order).
+//! Socket addresses as the ABI lays them out (`hermit_abi::sockaddr_in`, `sockaddr_in6`): a length byte, a family byte,
+//! the port in network order; then for IPv4 the address and 8 zero bytes, for IPv6 flow information, the address and
+//! the scope (native order).
 
 use crate::errno::{Errno, Result};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -8,7 +9,8 @@ use hermit_abi::{AF_INET, AF_INET6, sockaddr_in, sockaddr_in6};
 pub const V4_SIZE: usize = size_of::<sockaddr_in>();
 pub const V6_SIZE: usize = size_of::<sockaddr_in6>();
 
-/// Reads an address. The length byte is not looked at (std leaves it 0), the family byte is. EINVAL when `bytes` is too short.
+/// Reads an address. The length byte is not looked at (std leaves it 0), the family byte is. EINVAL when `bytes` is too
+/// short.
 pub fn decode(bytes: &[u8]) -> Result<SocketAddr> {
     let family = i32::from(*bytes.get(1).ok_or(Errno::EINVAL)?);
     let port = u16::from_be_bytes(part(bytes, 2)?);
@@ -46,7 +48,10 @@ pub fn encode(address: SocketAddr) -> ([u8; V6_SIZE], usize) {
 }
 
 fn part<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N]> {
-    bytes.get(offset..offset + N).and_then(|part| part.try_into().ok()).ok_or(Errno::EINVAL)
+    bytes
+        .get(offset..offset + N)
+        .and_then(|part| part.try_into().ok())
+        .ok_or(Errno::EINVAL)
 }
 
 #[cfg(test)]
@@ -55,7 +60,12 @@ mod tests {
 
     #[test]
     fn round_trips() {
-        for text in ["10.0.2.15:8080", "0.0.0.0:0", "[::1]:65535", "[fe80::5054:ff:fe12:3456%2]:1"] {
+        for text in [
+            "10.0.2.15:8080",
+            "0.0.0.0:0",
+            "[::1]:65535",
+            "[fe80::5054:ff:fe12:3456%2]:1",
+        ] {
             let address: SocketAddr = text.parse().unwrap();
             let (bytes, size) = encode(address);
             assert_eq!(decode(&bytes[..size]), Ok(address));
@@ -81,6 +91,9 @@ mod tests {
         for size in 0..V4_SIZE {
             assert_eq!(decode(&v4[..size]), Err(Errno::EINVAL));
         }
-        assert_eq!(decode(&[16, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Err(Errno::EAFNOSUPPORT));
+        assert_eq!(
+            decode(&[16, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            Err(Errno::EAFNOSUPPORT)
+        );
     }
 }

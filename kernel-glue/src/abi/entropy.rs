@@ -1,7 +1,7 @@
 //! Random bytes for the program.
 
-use crate::abi::user;
 use crate::abi::answer::{call, length};
+use crate::abi::user;
 use crate::entropy;
 use crate::errno::{Errno, Result};
 use crate::log;
@@ -15,10 +15,11 @@ static REFUSED_BEFORE: AtomicBool = AtomicBool::new(false);
 
 /// Fills `buffer` with bytes fit for keys; EPERM when the machine has no source of them.
 ///
-/// The ABI's flags cannot tell a hash seed from a key (std and getrandom both pass 0), so a machine without entropy refuses both, with one
-/// exception: the very first request of a boot is std's own seed for the map of environment variables, made before `main` and shared by all
-/// maps of the main thread. That one is served from [`entropy::weak`], so that a program which needs no secrets runs. The error
-/// is EPERM because std tests for -1 exactly ("failed to generate random data").
+/// The ABI's flags cannot tell a hash seed from a key (std and getrandom both pass 0), so a machine without entropy
+/// refuses both, with one exception: the very first request of a boot is std's own seed for the map of environment
+/// variables, made before `main` and shared by all maps of the main thread. That one is served from [`entropy::weak`],
+/// so that a program which needs no secrets runs. The error is EPERM because std tests for -1 exactly ("failed to
+/// generate random data").
 ///
 /// # Safety
 /// `buffer` is writable for `size` bytes.

@@ -1,7 +1,7 @@
 //! Files, directories and descriptors.
 
-use crate::abi::{cstr, user};
 use crate::abi::answer::{call, length, number, status};
+use crate::abi::{cstr, user};
 use crate::errno::{Errno, Result};
 use crate::file::eventfd::EventCounter;
 use crate::file::{names, table};
@@ -9,8 +9,8 @@ use crate::heap;
 use crate::object::Stat;
 use core::ffi::{c_char, c_void};
 use hermit_abi::{
-    EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, F_DUPFD, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FIONBIO, O_NONBLOCK, O_RDWR, dirent64,
-    stat, timespec,
+    EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, F_DUPFD, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FIONBIO, O_NONBLOCK, O_RDWR,
+    dirent64, stat, timespec,
 };
 
 /// Longest path looked for the end of, bytes with the terminating zero (Linux's PATH_MAX).
@@ -21,7 +21,9 @@ const PATH_LIMIT: usize = 4096;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_open(path: *const c_char, flags: i32, _mode: i32) -> i32 {
     // SAFETY: passed on from this function's own contract.
-    number(call(|| table::insert(names::open(unsafe { cstr::bytes(path, PATH_LIMIT) }?, flags)?)))
+    number(call(|| {
+        table::insert(names::open(unsafe { cstr::bytes(path, PATH_LIMIT) }?, flags)?)
+    }))
 }
 
 #[unsafe(no_mangle)]
@@ -107,7 +109,9 @@ pub extern "C" fn sys_lseek(fd: i32, offset: isize, whence: i32) -> isize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_getdents64(fd: i32, records: *mut dirent64, size: usize) -> i64 {
     // SAFETY: null or writable, and unshared until the call returns (the caller's promise).
-    length(call(|| table::get(fd)?.read_directory(unsafe { user::bytes_mut(records.cast(), size) }?))) as i64
+    length(call(|| {
+        table::get(fd)?.read_directory(unsafe { user::bytes_mut(records.cast(), size) }?)
+    })) as i64
 }
 
 /// # Safety
@@ -159,7 +163,10 @@ unsafe fn with_path(path: *const c_char, act: fn(&[u8]) -> Result<()>) -> i32 {
 }
 
 fn record(of: Stat) -> stat {
-    let modified = timespec { tv_sec: of.modified, tv_nsec: 0 };
+    let modified = timespec {
+        tv_sec: of.modified,
+        tv_nsec: 0,
+    };
     stat {
         st_ino: of.inode,
         st_nlink: 1,

@@ -1,10 +1,13 @@
 //! The Hermit ABI: the C functions that std and mio call (signatures and constants: crate hermit-abi 0.5.3).
 //!
-//! Every function enters the critical section, checks what the program passed, and answers as both its callers expect: a negative
-//! error number as value (std reads that), and the same number as the thread's errno (mio reads that).
+//! Every function enters the critical section, checks what the program passed, and answers as both its callers expect:
+//! a negative error number as value (std reads that), and the same number as the thread's errno (mio reads that).
 //!
-//! Pointers are checked for null, overflow and the canonical lower half; a program is trusted as far as its own memory goes (there is one address
-//! space), so a wild pointer ends in a fault report, as in any process.
+//! Pointers are checked for null, overflow and the canonical lower half; a program is trusted as far as its own memory
+//! goes (there is one address space), so a wild pointer ends in a fault report, as in any process.
+
+// On the host only the tests use the parts without machine in them.
+#![cfg_attr(not(target_os = "hermit"), allow(dead_code))]
 
 mod address;
 mod service;

@@ -10,8 +10,8 @@ use core::ffi::c_char;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ptr;
 use hermit_abi::{
-    AF_INET, AF_INET6, AF_UNSPEC, EAI_AGAIN, EAI_FAIL, EAI_FAMILY, EAI_MEMORY, EAI_NONAME, EAI_SERVICE, EAI_SOCKTYPE, IPPROTO_TCP,
-    IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, addrinfo,
+    AF_INET, AF_INET6, AF_UNSPEC, EAI_AGAIN, EAI_FAIL, EAI_FAMILY, EAI_MEMORY, EAI_NONAME, EAI_SERVICE, EAI_SOCKTYPE,
+    IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, addrinfo,
 };
 
 /// Longest host name, bytes (RFC 1035, section 2.3.4), and longest service name accepted; with the terminating zero.
@@ -38,8 +38,8 @@ struct Question<'a> {
     datagram: bool,
 }
 
-/// Answers 0, or a positive `EAI_` number. A host is a literal address, `localhost` or a name for the DNS; none means loopback. Of the
-/// hints family and socket type count. Results come in the order of the answers, IPv4 first.
+/// Answers 0, or a positive `EAI_` number. A host is a literal address, `localhost` or a name for the DNS; none means
+/// loopback. Of the hints family and socket type count. Results come in the order of the answers, IPv4 first.
 ///
 /// # Safety
 /// `host` and `service` are null or zero-terminated strings, `hints` is null or readable, `result` is writable.
@@ -70,8 +70,8 @@ pub unsafe extern "C" fn sys_freeaddrinfo(first: *mut addrinfo) {
     let _ = call(|| {
         let mut next = first;
         while !next.is_null() {
-            // SAFETY: every element of the list is the first field of an `Entry` that `list` made in the kernel heap and
-            // gave away; it is freed once, here.
+            // SAFETY: every element of the list is the first field of an `Entry` that `list` made in the kernel heap
+            // and gave away; it is freed once, here.
             let entry = unsafe { Box::from_raw_in(next.cast::<Entry>(), KernelHeap) };
             next = entry.info.ai_next;
         }
@@ -87,14 +87,21 @@ unsafe fn question<'a>(
     hints: *const addrinfo,
 ) -> core::result::Result<Question<'a>, i32> {
     // SAFETY: null or zero-terminated (the caller's promise).
-    let text = |text| if text == ptr::null() { Ok(None) } else { unsafe { cstr::bytes(text, NAME_LIMIT) }.map(Some) };
+    let text = |text| {
+        if text == ptr::null() {
+            Ok(None)
+        } else {
+            unsafe { cstr::bytes(text, NAME_LIMIT) }.map(Some)
+        }
+    };
     let host = text(host).map_err(|_| EAI_NONAME)?;
     let service = text(service).map_err(|_| EAI_SERVICE)?;
     if host.is_none() && service.is_none() {
         return Err(EAI_NONAME);
     }
     // SAFETY: null or readable (the caller's promise).
-    let (family, kind) = unsafe { user::read(hints) }.map_or((AF_UNSPEC, 0), |hints| (hints.ai_family, hints.ai_socktype));
+    let (family, kind) =
+        unsafe { user::read(hints) }.map_or((AF_UNSPEC, 0), |hints| (hints.ai_family, hints.ai_socktype));
     if !matches!(family, AF_UNSPEC | AF_INET | AF_INET6) {
         return Err(EAI_FAMILY);
     }
@@ -121,9 +128,10 @@ fn list(question: &Question) -> core::result::Result<*mut addrinfo, i32> {
     })?;
     let mut first: *mut addrinfo = ptr::null_mut();
     for ip in addresses.iter().rev() {
-        for (wanted, kind, protocol) in
-            [(question.datagram, SOCK_DGRAM, IPPROTO_UDP), (question.stream, SOCK_STREAM, IPPROTO_TCP)]
-        {
+        for (wanted, kind, protocol) in [
+            (question.datagram, SOCK_DGRAM, IPPROTO_UDP),
+            (question.stream, SOCK_STREAM, IPPROTO_TCP),
+        ] {
             if wanted {
                 match entry(SocketAddr::new(*ip, question.port), kind, protocol, first) {
                     Some(entry) => first = entry,
@@ -151,7 +159,10 @@ fn entry(of: SocketAddr, kind: i32, protocol: i32, next: *mut addrinfo) -> Optio
         ai_addr: ptr::null_mut(),
         ai_next: next,
     };
-    let entry = Box::leak(heap::try_box(Entry { info, address: Storage(bytes) })?);
+    let entry = Box::leak(heap::try_box(Entry {
+        info,
+        address: Storage(bytes),
+    })?);
     entry.info.ai_addr = (&raw mut entry.address).cast();
     Some((&raw mut *entry).cast())
 }

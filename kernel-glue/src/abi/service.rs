@@ -1,4 +1,5 @@
-//! Service names that `getaddrinfo` knows: decimal ports, and the few names that programs use (IANA service name registry).
+//! Service names that `getaddrinfo` knows: decimal ports, and the few names that programs use (IANA service name
+//! registry).
 
 const SERVICES: &[(&[u8], u16)] = &[
     (b"domain", 53),

@@ -38,12 +38,16 @@ pub extern "C" fn sys_socket(domain: i32, kind: i32, _protocol: i32) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_bind(fd: i32, name: *const sockaddr, size: socklen_t) -> i32 {
     // SAFETY: passed on from this function's own contract.
-    status(call(|| with_socket(fd, |socket| socket.bind(unsafe { take_address(name, size) }?))))
+    status(call(|| {
+        with_socket(fd, |socket| socket.bind(unsafe { take_address(name, size) }?))
+    }))
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_listen(fd: i32, backlog: i32) -> i32 {
-    status(call(|| with_socket(fd, |socket| socket.listen(backlog.max(1) as usize))))
+    status(call(|| {
+        with_socket(fd, |socket| socket.listen(backlog.max(1) as usize))
+    }))
 }
 
 /// # Safety
@@ -63,7 +67,9 @@ pub unsafe extern "C" fn sys_accept(fd: i32, name: *mut sockaddr, size: *mut soc
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_connect(fd: i32, name: *const sockaddr, size: socklen_t) -> i32 {
     // SAFETY: passed on from this function's own contract.
-    status(call(|| with_socket(fd, |socket| socket.connect(unsafe { take_address(name, size) }?))))
+    status(call(|| {
+        with_socket(fd, |socket| socket.connect(unsafe { take_address(name, size) }?))
+    }))
 }
 
 #[unsafe(no_mangle)]
@@ -120,7 +126,11 @@ pub unsafe extern "C" fn sys_recvfrom(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_send(fd: i32, bytes: *const c_void, size: usize, flags: i32) -> isize {
     // SAFETY: readable until the call returns (the caller's promise).
-    length(call(|| with_socket(fd, |socket| socket.send_to(unsafe { user::bytes(bytes.cast(), size) }?, flags, None))))
+    length(call(|| {
+        with_socket(fd, |socket| {
+            socket.send_to(unsafe { user::bytes(bytes.cast(), size) }?, flags, None)
+        })
+    }))
 }
 
 /// # Safety
@@ -138,7 +148,11 @@ pub unsafe extern "C" fn sys_sendto(
         // SAFETY: readable until the call returns (the caller's promise).
         let bytes = unsafe { user::bytes(bytes.cast(), size) }?;
         // SAFETY: passed on from this function's own contract.
-        let to = if name.is_null() { None } else { Some(unsafe { take_address(name, name_size) }?) };
+        let to = if name.is_null() {
+            None
+        } else {
+            Some(unsafe { take_address(name, name_size) }?)
+        };
         with_socket(fd, |socket| socket.send_to(bytes, flags, to))
     }))
 }
@@ -148,7 +162,9 @@ pub unsafe extern "C" fn sys_sendto(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_getsockname(fd: i32, name: *mut sockaddr, size: *mut socklen_t) -> i32 {
     // SAFETY: passed on from this function's own contract.
-    status(call(|| unsafe { give_address(with_socket(fd, |socket| socket.local_address())?, name, size) }))
+    status(call(|| unsafe {
+        give_address(with_socket(fd, |socket| socket.local_address())?, name, size)
+    }))
 }
 
 /// # Safety
@@ -156,7 +172,9 @@ pub unsafe extern "C" fn sys_getsockname(fd: i32, name: *mut sockaddr, size: *mu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_getpeername(fd: i32, name: *mut sockaddr, size: *mut socklen_t) -> i32 {
     // SAFETY: passed on from this function's own contract.
-    status(call(|| unsafe { give_address(with_socket(fd, |socket| socket.peer_address())?, name, size) }))
+    status(call(|| unsafe {
+        give_address(with_socket(fd, |socket| socket.peer_address())?, name, size)
+    }))
 }
 
 /// # Safety
@@ -173,7 +191,13 @@ pub unsafe extern "C" fn sys_setsockopt(fd: i32, level: i32, name: i32, value: *
 /// # Safety
 /// `size` is null, or says how many bytes at `value` are writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn sys_getsockopt(fd: i32, level: i32, name: i32, value: *mut c_void, size: *mut socklen_t) -> i32 {
+pub unsafe extern "C" fn sys_getsockopt(
+    fd: i32,
+    level: i32,
+    name: i32,
+    value: *mut c_void,
+    size: *mut socklen_t,
+) -> i32 {
     status(call(|| {
         // SAFETY: null or a length (the caller's promise).
         let room = (unsafe { user::read(size) }? as usize).min(OPTION_LIMIT);
@@ -208,7 +232,8 @@ unsafe fn give_address(of: SocketAddr, name: *mut sockaddr, size: *mut socklen_t
     let (bytes, full) = address::encode(of);
     // SAFETY: not null, so a length (the caller's promise).
     let room = (unsafe { user::read(size) }? as usize).min(full);
-    // SAFETY: `*size` bytes are writable and unshared until the call returns (the caller's promise), and `room` is not more.
+    // SAFETY: `*size` bytes are writable and unshared until the call returns (the caller's promise), and `room` is not
+    // more.
     unsafe { user::bytes_mut(name.cast(), room) }?.copy_from_slice(&bytes[..room]);
     // SAFETY: the same length as read above.
     unsafe { user::write(size, full as socklen_t) }

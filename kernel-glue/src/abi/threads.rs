@@ -1,7 +1,7 @@
 //! Threads and futexes.
 
-use crate::abi::{time, user};
 use crate::abi::answer::{call, number, status};
+use crate::abi::{time, user};
 use crate::clock;
 use crate::errno::Errno;
 use crate::thread::{self, Priority};
@@ -11,23 +11,46 @@ use hermit_abi::{FUTEX_RELATIVE_TIMEOUT, HIGH_PRIO, Tid, timespec};
 /// Stack of a thread that does not ask for a size, bytes (std's own default on this target).
 const DEFAULT_STACK: usize = 1 << 20;
 
-/// Starts a thread; 0 when it cannot be started. Everything below `HIGH_PRIO` is the normal priority. `core` is ignored: one CPU runs.
+/// Starts a thread; 0 when it cannot be started. Everything below `HIGH_PRIO` is the normal priority. `core` is
+/// ignored: one CPU runs.
 #[unsafe(no_mangle)]
-pub extern "C" fn sys_spawn2(entry: extern "C" fn(usize), argument: usize, priority: u8, stack: usize, _core: isize) -> Tid {
-    let priority = if priority >= HIGH_PRIO.into() { Priority::High } else { Priority::Normal };
+pub extern "C" fn sys_spawn2(
+    entry: extern "C" fn(usize),
+    argument: usize,
+    priority: u8,
+    stack: usize,
+    _core: isize,
+) -> Tid {
+    let priority = if priority >= HIGH_PRIO.into() {
+        Priority::High
+    } else {
+        Priority::Normal
+    };
     call(|| thread::spawn(entry, argument, stack, priority)).unwrap_or(0)
 }
 
 /// # Safety
 /// `id` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn sys_spawn(id: *mut Tid, entry: extern "C" fn(usize), argument: usize, priority: u8, core: isize) -> i32 {
+pub unsafe extern "C" fn sys_spawn(
+    id: *mut Tid,
+    entry: extern "C" fn(usize),
+    argument: usize,
+    priority: u8,
+    core: isize,
+) -> i32 {
     let started = sys_spawn2(entry, argument, priority, DEFAULT_STACK, core);
     if started == 0 {
         return -thread::errno();
     }
     // SAFETY: null is accepted; else writable (the caller's promise).
-    status(call(|| if id.is_null() { Ok(()) } else { unsafe { user::write(id, started) } }))
+    status(call(|| {
+        if id.is_null() {
+            Ok(())
+        } else {
+            unsafe { user::write(id, started) }
+        }
+    }))
 }
 
 #[unsafe(no_mangle)]
@@ -65,7 +88,8 @@ pub extern "C" fn sys_errno() -> i32 {
     thread::errno()
 }
 
-/// Waits while `*address` is `expected`. The time-out is absolute on the monotonic clock, or relative with flag 1; null: none.
+/// Waits while `*address` is `expected`. The time-out is absolute on the monotonic clock, or relative with flag 1;
+/// null: none.
 ///
 /// # Safety
 /// `address` is null or an atomic word that lives until the call returns; `timeout` is null or readable.

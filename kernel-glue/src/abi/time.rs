@@ -1,14 +1,15 @@
 //! Clocks and sleeping.
 
-use crate::abi::user;
 use crate::abi::answer::{call, status};
+use crate::abi::user;
 use crate::errno::{Errno, Result};
 use crate::{clock, thread};
 use hermit_abi::{CLOCK_MONOTONIC, CLOCK_REALTIME, timespec};
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// A machine without a wall clock tells the time since boot, as if it had booted at the Unix epoch (std cannot take an error here).
+/// A machine without a wall clock tells the time since boot, as if it had booted at the Unix epoch (std cannot take an
+/// error here).
 ///
 /// # Safety
 /// `result` is null or writable.
@@ -20,7 +21,10 @@ pub unsafe extern "C" fn sys_clock_gettime(clock_id: i32, result: *mut timespec)
             CLOCK_REALTIME => clock::wall().unwrap_or_else(clock::now),
             _ => return Err(Errno::EINVAL),
         };
-        let time = timespec { tv_sec: (now / NANOSECONDS) as i64, tv_nsec: (now % NANOSECONDS) as i32 };
+        let time = timespec {
+            tv_sec: (now / NANOSECONDS) as i64,
+            tv_nsec: (now % NANOSECONDS) as i32,
+        };
         // SAFETY: null or writable (the caller's promise).
         unsafe { user::write(result, time) }
     }))
@@ -42,7 +46,10 @@ pub unsafe extern "C" fn sys_nanosleep(request: *const timespec) -> i32 {
 /// EINVAL for what is no duration; what is too long to count is as good as for ever.
 pub fn nanoseconds(time: timespec) -> Result<u64> {
     let seconds = u64::try_from(time.tv_sec).map_err(|_| Errno::EINVAL)?;
-    let rest = u64::try_from(time.tv_nsec).ok().filter(|rest| *rest < NANOSECONDS).ok_or(Errno::EINVAL)?;
+    let rest = u64::try_from(time.tv_nsec)
+        .ok()
+        .filter(|rest| *rest < NANOSECONDS)
+        .ok_or(Errno::EINVAL)?;
     Ok(seconds.saturating_mul(NANOSECONDS).saturating_add(rest))
 }
 

@@ -1,7 +1,7 @@
 //! Reading and writing through descriptors.
 
-use crate::abi::user;
 use crate::abi::answer::{call, length};
+use crate::abi::user;
 use crate::errno::{Errno, Result};
 use crate::file::table;
 use crate::object::Events;
@@ -36,7 +36,10 @@ pub unsafe extern "C" fn sys_readv(fd: i32, vectors: *const iovec, count: usize)
         let object = table::get(fd)?;
         let mut total = 0;
         // SAFETY: passed on from this function's own contract.
-        for vector in unsafe { checked(vectors, count) }?.iter().filter(|vector| vector.iov_len > 0) {
+        for vector in unsafe { checked(vectors, count) }?
+            .iter()
+            .filter(|vector| vector.iov_len > 0)
+        {
             if total > 0 && !object.ready(Events::IN).intersects(Events::IN) {
                 break;
             }
@@ -56,8 +59,8 @@ pub unsafe extern "C" fn sys_readv(fd: i32, vectors: *const iovec, count: usize)
     }))
 }
 
-/// One write of what fits from the start on: a short write, where that is not all, is for the caller to continue. Gathering keeps a
-/// header and its body in one packet.
+/// One write of what fits from the start on: a short write, where that is not all, is for the caller to continue.
+/// Gathering keeps a header and its body in one packet.
 ///
 /// # Safety
 /// `vectors` points to `count` vectors, each readable for its length.
@@ -66,8 +69,13 @@ pub unsafe extern "C" fn sys_writev(fd: i32, vectors: *const iovec, count: usize
     length(call(|| {
         let object = table::get(fd)?;
         // SAFETY: passed on from this function's own contract.
-        let mut vectors = unsafe { checked(vectors, count) }?.iter().filter(|vector| vector.iov_len > 0).peekable();
-        let Some(first) = vectors.next() else { return object.write(&[]) };
+        let mut vectors = unsafe { checked(vectors, count) }?
+            .iter()
+            .filter(|vector| vector.iov_len > 0)
+            .peekable();
+        let Some(first) = vectors.next() else {
+            return object.write(&[]);
+        };
         // SAFETY: readable until the call returns (the caller's promise).
         let first = unsafe { user::bytes(first.iov_base.cast(), first.iov_len) }?;
         if first.len() >= GATHER || vectors.peek().is_none() {

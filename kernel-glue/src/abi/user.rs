@@ -6,7 +6,8 @@ use crate::errno::{Errno, Result};
 const END: usize = 1 << 47;
 
 /// # Safety
-/// `pointer` is null or dangling only where `length` is 0; else it is readable for `length` bytes until the call returns.
+/// `pointer` is null or dangling only where `length` is 0; else it is readable for `length` bytes until the call
+/// returns.
 pub unsafe fn bytes<'a>(pointer: *const u8, length: usize) -> Result<&'a [u8]> {
     if length == 0 {
         return Ok(&[]);
@@ -17,13 +18,15 @@ pub unsafe fn bytes<'a>(pointer: *const u8, length: usize) -> Result<&'a [u8]> {
 }
 
 /// # Safety
-/// As [`bytes`], writable, and nothing else uses the memory until the call returns. It may be uninitialised: it is only written.
+/// As [`bytes`], writable, and nothing else uses the memory until the call returns. It may be uninitialised: it is only
+/// written.
 pub unsafe fn bytes_mut<'a>(pointer: *mut u8, length: usize) -> Result<&'a mut [u8]> {
     if length == 0 {
         return Ok(&mut []);
     }
     check(pointer, length)?;
-    // SAFETY: not null and in range (just checked); writable and unshared for the time of the call (the caller's promise).
+    // SAFETY: not null and in range (just checked); writable and unshared for the time of the call (the caller's
+    // promise).
     Ok(unsafe { core::slice::from_raw_parts_mut(pointer, length) })
 }
 
@@ -45,7 +48,8 @@ pub unsafe fn slice_mut<'a, T>(pointer: *mut T, count: usize) -> Result<&'a mut 
         return Ok(&mut []);
     }
     check_values(pointer, count)?;
-    // SAFETY: aligned, not null, in range (just checked); valid, writable and unshared for the time of the call (the caller's promise).
+    // SAFETY: aligned, not null, in range (just checked); valid, writable and unshared for the time of the call (the
+    // caller's promise).
     Ok(unsafe { core::slice::from_raw_parts_mut(pointer, count) })
 }
 
@@ -75,5 +79,9 @@ fn check_values<T>(pointer: *const T, count: usize) -> Result<()> {
 
 fn check(pointer: *const u8, length: usize) -> Result<()> {
     let end = pointer.addr().checked_add(length);
-    if pointer.is_null() || end.is_none_or(|end| end > END) { Err(Errno::EFAULT) } else { Ok(()) }
+    if pointer.is_null() || end.is_none_or(|end| end > END) {
+        Err(Errno::EFAULT)
+    } else {
+        Ok(())
+    }
 }

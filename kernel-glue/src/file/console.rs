@@ -6,8 +6,8 @@ use crate::object::{Events, Object, Stat};
 use crate::thread::{self, Channel};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes written between two chances for other threads to run: a serial port takes 87 us a byte, and no thread may be kept off the
-/// processor for as long as a page of text takes. A log line fits.
+/// Bytes written between two chances for other threads to run: a serial port takes 87 us a byte, and no thread may be
+/// kept off the processor for as long as a page of text takes. A log line fits.
 const PIECE: usize = 256;
 
 /// A thread is writing. Taken and given back inside the critical section, held across the pauses.
@@ -42,7 +42,12 @@ impl Object for Console {
     }
 
     fn stat(&self) -> Result<Stat> {
-        Ok(Stat { mode: hermit_abi::S_IFCHR | 0o620, size: 0, modified: 0, inode: 1 })
+        Ok(Stat {
+            mode: hermit_abi::S_IFCHR | 0o620,
+            size: 0,
+            modified: 0,
+            inode: 1,
+        })
     }
 
     fn ready(&self, interest: Events) -> Events {

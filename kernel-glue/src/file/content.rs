@@ -1,4 +1,5 @@
-//! The bytes of a file in memory, in blocks, so that a large file neither needs contiguous memory nor is copied when it grows.
+//! The bytes of a file in memory, in blocks, so that a large file neither needs contiguous memory nor is copied when it
+//! grows.
 
 use crate::errno::{Errno, Result};
 use crate::file::budget::Budget;
@@ -16,7 +17,11 @@ pub struct Content {
 
 impl Content {
     pub fn new(budget: Rc<Budget>) -> Content {
-        Content { blocks: heap::vec(), length: 0, budget }
+        Content {
+            blocks: heap::vec(),
+            length: 0,
+            budget,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -24,7 +29,9 @@ impl Content {
     }
 
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> usize {
-        let Ok(mut offset) = usize::try_from(offset) else { return 0 };
+        let Ok(mut offset) = usize::try_from(offset) else {
+            return 0;
+        };
         let mut done = 0;
         while done < buffer.len() && offset < self.length {
             let block = &self.blocks[offset / BLOCK][offset % BLOCK..];
@@ -36,7 +43,8 @@ impl Content {
         done
     }
 
-    /// Writes at `offset`, filling a gap before it with zeros. Writes less when space runs out, ENOSPC when nothing fits.
+    /// Writes at `offset`, filling a gap before it with zeros. Writes less when space runs out, ENOSPC when nothing
+    /// fits.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<usize> {
         if bytes.is_empty() {
             return Ok(0);

@@ -1,5 +1,5 @@
-//! Directory records as `getdents64` writes them: d_ino u64, d_off i64, d_reclen u16, d_type u8, the name and a zero byte, padded to 8
-//! (`hermit_abi::dirent64`, whose name field is merely the longest one allowed).
+//! Directory records as `getdents64` writes them: d_ino u64, d_off i64, d_reclen u16, d_type u8, the name and a zero
+//! byte, padded to 8 (`hermit_abi::dirent64`, whose name field is merely the longest one allowed).
 
 use core::mem::offset_of;
 use hermit_abi::dirent64;
@@ -9,7 +9,9 @@ const NAME: usize = offset_of!(dirent64, d_name);
 /// Appends a record to `buffer` at `*position`; false when there is no room for it.
 pub fn append(buffer: &mut [u8], position: &mut usize, inode: u64, kind: u8, name: &[u8]) -> bool {
     let length = (NAME + name.len() + 1).next_multiple_of(8);
-    let Some(record) = buffer.get_mut(*position..).and_then(|rest| rest.get_mut(..length)) else { return false };
+    let Some(record) = buffer.get_mut(*position..).and_then(|rest| rest.get_mut(..length)) else {
+        return false;
+    };
     record.fill(0);
     let end = (*position + length) as i64;
     record[..8].copy_from_slice(&inode.to_ne_bytes());
@@ -32,7 +34,13 @@ mod tests {
         assert!(append(&mut buffer, &mut position, 7, hermit_abi::DT_REG, b"ab"));
         assert_eq!(position, 24);
         assert_eq!(buffer[16..24], [24, 0, hermit_abi::DT_REG, b'a', b'b', 0, 0, 0]);
-        assert!(append(&mut buffer, &mut position, 8, hermit_abi::DT_DIR, b"a-longer-name"));
+        assert!(append(
+            &mut buffer,
+            &mut position,
+            8,
+            hermit_abi::DT_DIR,
+            b"a-longer-name"
+        ));
         assert_eq!(position, 64);
         assert!(!append(&mut buffer, &mut position, 9, hermit_abi::DT_DIR, b"x"));
         assert_eq!(position, 64);

@@ -15,7 +15,11 @@ pub struct EventCounter {
 
 impl EventCounter {
     pub fn new(value: u64, semaphore: bool, nonblocking: bool) -> EventCounter {
-        EventCounter { value: Cell::new(value), semaphore, nonblocking: Cell::new(nonblocking) }
+        EventCounter {
+            value: Cell::new(value),
+            semaphore,
+            nonblocking: Cell::new(nonblocking),
+        }
     }
 
     fn readable(&self) -> Channel {
@@ -50,7 +54,10 @@ impl Object for EventCounter {
 
     /// The counter's largest value is `u64::MAX - 1`; a write that would pass it waits, as on Linux.
     fn write(&self, bytes: &[u8]) -> Result<usize> {
-        let added: [u8; 8] = bytes.get(..8).and_then(|bytes| bytes.try_into().ok()).ok_or(Errno::EINVAL)?;
+        let added: [u8; 8] = bytes
+            .get(..8)
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(Errno::EINVAL)?;
         let added = u64::from_ne_bytes(added);
         if added == u64::MAX {
             return Err(Errno::EINVAL);
@@ -64,7 +71,12 @@ impl Object for EventCounter {
     }
 
     fn stat(&self) -> Result<Stat> {
-        Ok(Stat { mode: 0o600, size: 0, modified: 0, inode: 2 })
+        Ok(Stat {
+            mode: 0o600,
+            size: 0,
+            modified: 0,
+            inode: 2,
+        })
     }
 
     fn nonblocking(&self) -> bool {
@@ -78,7 +90,11 @@ impl Object for EventCounter {
 
     fn ready(&self, interest: Events) -> Events {
         let readable = if self.value.get() > 0 { Events::IN } else { Events::NONE };
-        let writable = if self.value.get() < u64::MAX - 1 { Events::OUT } else { Events::NONE };
+        let writable = if self.value.get() < u64::MAX - 1 {
+            Events::OUT
+        } else {
+            Events::NONE
+        };
         interest & (readable | writable)
     }
 

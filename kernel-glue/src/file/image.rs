@@ -1,8 +1,8 @@
 //! The files compiled into the image: a reader of the builder's blob.
 //!
 //! Format "CFS1" (image-builder writes it), all numbers little-endian u32: magic `CFS1`, count, then `count` entries
-//! {path offset, path length, data offset, data length} in ascending byte order of their paths, offsets from the start of the blob, then
-//! the bytes they point at. Paths have no leading slash.
+//! {path offset, path length, data offset, data length} in ascending byte order of their paths, offsets from the start
+//! of the blob, then the bytes they point at. Paths have no leading slash.
 
 use crate::file::listing::SortedPaths;
 
@@ -18,12 +18,20 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// A blob without the magic number (an absent one, too) holds no files; a count beyond its size is cut to what fits.
+    /// A blob without the magic number (an absent one, too) holds no files; a count beyond its size is cut to what
+    /// fits.
     pub fn new(blob: &'a [u8]) -> Image<'a> {
         let magic = blob.get(..MAGIC.len()) == Some(MAGIC);
-        let claimed = if magic { number(blob, MAGIC.len()).unwrap_or(0) } else { 0 };
+        let claimed = if magic {
+            number(blob, MAGIC.len()).unwrap_or(0)
+        } else {
+            0
+        };
         let room = blob.len().saturating_sub(HEADER) / ENTRY;
-        Image { blob, count: claimed.min(room) }
+        Image {
+            blob,
+            count: claimed.min(room),
+        }
     }
 
     pub fn data(&self, index: usize) -> &'a [u8] {
@@ -32,8 +40,13 @@ impl<'a> Image<'a> {
 
     fn span(&self, index: usize, field: usize) -> &'a [u8] {
         let entry = HEADER + index * ENTRY + field;
-        let (Some(offset), Some(length)) = (number(self.blob, entry), number(self.blob, entry + 4)) else { return b"" };
-        offset.checked_add(length).and_then(|end| self.blob.get(offset..end)).unwrap_or(b"")
+        let (Some(offset), Some(length)) = (number(self.blob, entry), number(self.blob, entry + 4)) else {
+            return b"";
+        };
+        offset
+            .checked_add(length)
+            .and_then(|end| self.blob.get(offset..end))
+            .unwrap_or(b"")
     }
 }
 
@@ -76,7 +89,11 @@ mod tests {
 
     #[test]
     fn reads_files_and_directories() {
-        let blob = blob(&[("public/guide/a.txt", "A"), ("public/index.html", "<p>"), ("run/cartridge/defaults", "PORTS=1")]);
+        let blob = blob(&[
+            ("public/guide/a.txt", "A"),
+            ("public/index.html", "<p>"),
+            ("run/cartridge/defaults", "PORTS=1"),
+        ]);
         let image = Image::new(&blob);
         assert_eq!(find(&image, b"public/index.html"), Found::Listed(1));
         assert_eq!(image.data(1), b"<p>");

@@ -22,7 +22,11 @@ pub fn find(list: &(impl SortedPaths + ?Sized), path: &[u8]) -> Found {
     if index < list.len() && list.path(index) == path {
         return Found::Listed(index);
     }
-    if below(list, path).next().is_some() { Found::Implied } else { Found::Absent }
+    if below(list, path).next().is_some() {
+        Found::Implied
+    } else {
+        Found::Absent
+    }
 }
 
 /// Index of the first path that is not less than `prefix` followed by `rest`.
@@ -31,7 +35,11 @@ pub fn first_at_least(list: &(impl SortedPaths + ?Sized), prefix: &[u8], rest: &
     while low < high {
         let middle = low + (high - low) / 2;
         let wanted = prefix.iter().chain(rest);
-        if list.path(middle).iter().cmp(wanted) == Ordering::Less { low = middle + 1 } else { high = middle }
+        if list.path(middle).iter().cmp(wanted) == Ordering::Less {
+            low = middle + 1
+        } else {
+            high = middle
+        }
     }
     low
 }
@@ -49,8 +57,9 @@ pub fn below<'a>(
     })
 }
 
-/// Calls `visit` with the name of each child of `directory` and its index in the list (`None` for an implied directory).
-/// In a list that has entries for directories, such a directory may be visited again as an implied one: ignore those.
+/// Calls `visit` with the name of each child of `directory` and its index in the list (`None` for an implied
+/// directory). In a list that has entries for directories, such a directory may be visited again as an implied one:
+/// ignore those.
 pub fn children(list: &(impl SortedPaths + ?Sized), directory: &[u8], visit: &mut dyn FnMut(&[u8], Option<usize>)) {
     let mut last: &[u8] = b"";
     for (index, rest) in below(list, directory).filter(|(_, rest)| !rest.is_empty()) {
@@ -101,7 +110,15 @@ mod tests {
 
     #[test]
     fn lists_each_child_once() {
-        assert_eq!(names(""), [("a".into(), Some(0)), ("b-c".into(), None), ("b".into(), None), ("c".into(), None)]);
+        assert_eq!(
+            names(""),
+            [
+                ("a".into(), Some(0)),
+                ("b-c".into(), None),
+                ("b".into(), None),
+                ("c".into(), None)
+            ]
+        );
         assert_eq!(names("b"), [("d".into(), Some(2)), ("e".into(), None)]);
         assert_eq!(names("b/e"), [("f".into(), Some(3)), ("g".into(), Some(4))]);
         assert_eq!(names("a"), []);

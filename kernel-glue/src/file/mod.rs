@@ -1,7 +1,10 @@
 //! Files: read-only ones compiled into the image, a small in-memory /tmp, and the guest interface under /run/cartridge.
 //!
-//! [`names`] is the tree that a program sees; an open file is an [`Object`](crate::object::Object) in [`table`]. The parts without
-//! machine in them (paths, the image's blob, listings, the tree behind /tmp) are tested on the host.
+//! [`names`] is the tree that a program sees; an open file is an [`Object`](crate::object::Object) in [`table`]. The
+//! parts without machine in them (paths, the image's blob, listings, the tree behind /tmp) are tested on the host.
+
+// On the host only the tests use them.
+#![cfg_attr(not(target_os = "hermit"), allow(dead_code))]
 
 mod budget;
 mod content;

@@ -3,7 +3,7 @@
 use crate::errno::{Errno, Result};
 use crate::file::budget::Budget;
 use crate::file::image::Image;
-use crate::file::listing::{self, Found, SortedPaths};
+use crate::file::listing::{self, Found};
 use crate::file::path::{self, Resolved};
 use crate::file::regular::{self, Access, Directory, Fixed, Memory};
 use crate::file::shared::Shared;
@@ -31,10 +31,17 @@ enum Node {
 
 /// Opens `path` with the `O_` flags of the ABI.
 pub fn open(path: &[u8], flags: i32) -> Result<Rc<dyn Object>> {
-    let Resolved { path, must_be_directory } = resolve(path)?;
+    let Resolved {
+        path,
+        must_be_directory,
+    } = resolve(path)?;
     let mode = flags & (O_RDONLY | O_WRONLY | O_RDWR);
     let append = flags & O_APPEND != 0;
-    let access = Access { read: mode != O_WRONLY, write: mode != O_RDONLY, append };
+    let access = Access {
+        read: mode != O_WRONLY,
+        write: mode != O_RDONLY,
+        append,
+    };
     let create = flags & O_CREAT != 0;
     match lookup(&path) {
         Err(Errno::ENOENT) if create => create_file(&path, must_be_directory, access),
@@ -57,7 +64,10 @@ pub fn open(path: &[u8], flags: i32) -> Result<Rc<dyn Object>> {
 }
 
 pub fn stat(path: &[u8]) -> Result<Stat> {
-    let Resolved { path, must_be_directory } = resolve(path)?;
+    let Resolved {
+        path,
+        must_be_directory,
+    } = resolve(path)?;
     match lookup(&path)? {
         Node::Directory(stat) => Ok(stat),
         _ if must_be_directory => Err(Errno::ENOTDIR),
@@ -77,7 +87,10 @@ pub fn make_directory(path: &[u8]) -> Result<()> {
 }
 
 pub fn unlink(path: &[u8]) -> Result<()> {
-    let Resolved { path, must_be_directory } = resolve(path)?;
+    let Resolved {
+        path,
+        must_be_directory,
+    } = resolve(path)?;
     match lookup(&path)? {
         Node::Directory(_) => Err(Errno::EISDIR),
         _ if must_be_directory => Err(Errno::ENOTDIR),
@@ -103,23 +116,31 @@ pub fn list(path: &[u8], buffer: &mut [u8]) -> Result<usize> {
     };
     if let Some(relative) = in_memory(path) {
         with_memory(|tree| {
-            listing::children(tree, relative, &mut |name, index| match index.map(|index| tree.node(index)) {
-                Some(tree::Node::Directory { .. }) => add(DT_DIR, name),
-                Some(tree::Node::File(_)) => add(DT_REG, name),
-                None => {}
-            });
+            listing::children(
+                tree,
+                relative,
+                &mut |name, index| match index.map(|index| tree.node(index)) {
+                    Some(tree::Node::Directory { .. }) => add(DT_DIR, name),
+                    Some(tree::Node::File(_)) => add(DT_REG, name),
+                    None => {}
+                },
+            );
             Ok(())
         })?;
     } else {
         if path.is_empty() {
             add(DT_DIR, b"tmp");
         }
-        listing::children(SPECIALS, path, &mut |name, index| match index.map(|index| SPECIALS[index]) {
-            None => add(DT_DIR, name),
-            Some(special) if special.is_device() => add(DT_CHR, name),
-            Some(special) if special.is_present() => add(DT_REG, name),
-            Some(_) => {}
-        });
+        listing::children(
+            SPECIALS,
+            path,
+            &mut |name, index| match index.map(|index| SPECIALS[index]) {
+                None => add(DT_DIR, name),
+                Some(special) if special.is_device() => add(DT_CHR, name),
+                Some(special) if special.is_present() => add(DT_REG, name),
+                Some(_) => {}
+            },
+        );
         listing::children(&image(), path, &mut |name, index| {
             if !(path.is_empty() && name == b"tmp" || special::has_child(path, name)) {
                 add(if index.is_some() { DT_REG } else { DT_DIR }, name);
@@ -231,8 +252,8 @@ fn image() -> Image<'static> {
         static __files_end: u8;
     }
     let (start, end) = (&raw const __files_start, &raw const __files_end);
-    // SAFETY: the linker script puts the blob in read-only data between these two symbols of one section, start not after end; it is
-    // mapped from boot to power-off, and nothing ever writes it.
+    // SAFETY: the linker script puts the blob in read-only data between these two symbols of one section, start not
+    // after end; it is mapped from boot to power-off, and nothing ever writes it.
     Image::new(unsafe { core::slice::from_raw_parts(start, end.addr() - start.addr()) })
 }
 

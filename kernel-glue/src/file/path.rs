@@ -15,8 +15,9 @@ pub struct Resolved {
     pub must_be_directory: bool,
 }
 
-/// Resolves `path` against `/`. There are no symbolic links, so `..` is lexical; as on Linux, whatever is stepped through has to be
-/// a directory: `check_directory` is asked about each such prefix, and about none that would merely be the parent of the last name.
+/// Resolves `path` against `/`. There are no symbolic links, so `..` is lexical; as on Linux, whatever is stepped
+/// through has to be a directory: `check_directory` is asked about each such prefix, and about none that would merely
+/// be the parent of the last name.
 pub fn resolve(path: &[u8], check_directory: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Resolved> {
     if path.is_empty() {
         return Err(Errno::ENOENT);
@@ -44,12 +45,17 @@ pub fn resolve(path: &[u8], check_directory: &mut dyn FnMut(&[u8]) -> Result<()>
             }
         }
     }
-    Ok(Resolved { path: resolved, must_be_directory })
+    Ok(Resolved {
+        path: resolved,
+        must_be_directory,
+    })
 }
 
 /// The directory that holds `path`; the root's is the root.
 pub fn parent(path: &[u8]) -> &[u8] {
-    path.iter().rposition(|byte| *byte == b'/').map_or(b"", |slash| &path[..slash])
+    path.iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(b"", |slash| &path[..slash])
 }
 
 #[cfg(test)]

@@ -20,7 +20,10 @@ impl Position {
             hermit_abi::SEEK_END => size,
             _ => return Err(Errno::EINVAL),
         };
-        let target = base.checked_add_signed(offset).filter(|target| *target <= i64::MAX as u64).ok_or(Errno::EINVAL)?;
+        let target = base
+            .checked_add_signed(offset)
+            .filter(|target| *target <= i64::MAX as u64)
+            .ok_or(Errno::EINVAL)?;
         self.0.set(target);
         Ok(target)
     }
@@ -35,18 +38,29 @@ pub struct Fixed<B> {
 
 impl<B: AsRef<[u8]>> Fixed<B> {
     pub fn new(bytes: B, inode: u64) -> Fixed<B> {
-        Fixed { bytes, position: Position(Cell::new(0)), inode }
+        Fixed {
+            bytes,
+            position: Position(Cell::new(0)),
+            inode,
+        }
     }
 }
 
 pub fn fixed_stat(size: usize, inode: u64) -> Stat {
-    Stat { mode: READABLE_FILE, size: size as u64, modified: 0, inode }
+    Stat {
+        mode: READABLE_FILE,
+        size: size as u64,
+        modified: 0,
+        inode,
+    }
 }
 
 impl<B: AsRef<[u8]>> Object for Fixed<B> {
     fn read(&self, buffer: &mut [u8]) -> Result<usize> {
         let bytes = self.bytes.as_ref();
-        let start = usize::try_from(self.position.0.get()).unwrap_or(usize::MAX).min(bytes.len());
+        let start = usize::try_from(self.position.0.get())
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         let count = buffer.len().min(bytes.len() - start);
         buffer[..count].copy_from_slice(&bytes[start..start + count]);
         self.position.0.set(self.position.0.get() + count as u64);
@@ -87,13 +101,22 @@ pub struct Memory {
 
 impl Memory {
     pub fn new(file: Rc<tree::File>, access: Access) -> Memory {
-        Memory { file, access, position: Position(Cell::new(0)) }
+        Memory {
+            file,
+            access,
+            position: Position(Cell::new(0)),
+        }
     }
 }
 
 pub fn memory_stat(file: &tree::File) -> Stat {
     let size = file.content.borrow().len() as u64;
-    Stat { mode: WRITABLE_FILE, size, modified: file.modified.get(), inode: file.inode }
+    Stat {
+        mode: WRITABLE_FILE,
+        size,
+        modified: file.modified.get(),
+        inode: file.inode,
+    }
 }
 
 impl Object for Memory {
@@ -121,7 +144,8 @@ impl Object for Memory {
     }
 
     fn seek(&self, offset: i64, whence: i32) -> Result<u64> {
-        self.position.seek(offset, whence, self.file.content.borrow().len() as u64)
+        self.position
+            .seek(offset, whence, self.file.content.borrow().len() as u64)
     }
 
     fn stat(&self) -> Result<Stat> {
@@ -135,10 +159,16 @@ impl Object for Memory {
 
 pub fn directory_stat(inode: u64, modified: i64, writable: bool) -> Stat {
     let permissions = if writable { 0o755 } else { 0o555 };
-    Stat { mode: hermit_abi::S_IFDIR | permissions, size: 0, modified, inode }
+    Stat {
+        mode: hermit_abi::S_IFDIR | permissions,
+        size: 0,
+        modified,
+        inode,
+    }
 }
 
-/// An open directory. One `read_directory` gives all of it (std's `read_dir` asks once, with growing buffers while it gets EINVAL).
+/// An open directory. One `read_directory` gives all of it (std's `read_dir` asks once, with growing buffers while it
+/// gets EINVAL).
 pub struct Directory {
     path: Vec<u8>,
     listed: Cell<bool>,
@@ -147,7 +177,11 @@ pub struct Directory {
 
 impl Directory {
     pub fn new(path: Vec<u8>, stat: Stat) -> Directory {
-        Directory { path, listed: Cell::new(false), stat }
+        Directory {
+            path,
+            listed: Cell::new(false),
+            stat,
+        }
     }
 }
 

@@ -84,11 +84,21 @@ impl Special {
     }
 
     pub fn stat(self) -> Stat {
-        let size = if self == Special::Payload { boot::info().module.unwrap_or(b"").len() } else { 0 };
+        let size = if self == Special::Payload {
+            boot::info().module.unwrap_or(b"").len()
+        } else {
+            0
+        };
         let stat = fixed_stat(size, inode_of(self.path()));
         match self {
-            _ if self.is_device() => Stat { mode: hermit_abi::S_IFCHR | 0o666, ..stat },
-            _ if self.is_writable() => Stat { mode: stat.mode | 0o200, ..stat },
+            _ if self.is_device() => Stat {
+                mode: hermit_abi::S_IFCHR | 0o666,
+                ..stat
+            },
+            _ if self.is_writable() => Stat {
+                mode: stat.mode | 0o200,
+                ..stat
+            },
             _ => stat,
         }
     }
@@ -100,11 +110,19 @@ impl Special {
         }
         let inode = inode_of(self.path());
         let opened: Option<Rc<dyn Object>> = match self {
-            Special::Payload => heap::try_rc(Fixed::new(boot::info().module.unwrap_or(b""), inode)).map(|file| file as _),
+            Special::Payload => {
+                heap::try_rc(Fixed::new(boot::info().module.unwrap_or(b""), inode)).map(|file| file as _)
+            }
             Special::Statistics => heap::try_rc(Fixed::new(statistics::text()?, inode)).map(|file| file as _),
-            Special::Network if access.read => heap::try_rc(Network(Fixed::new(net::describe(), inode))).map(|file| file as _),
+            Special::Network if access.read => {
+                heap::try_rc(Network(Fixed::new(net::describe(), inode))).map(|file| file as _)
+            }
             Special::Network => heap::try_rc(Network(Fixed::new(heap::vec(), inode))).map(|file| file as _),
-            _ => heap::try_rc(Device { special: self, position: Cell::new(0) }).map(|file| file as _),
+            _ => heap::try_rc(Device {
+                special: self,
+                position: Cell::new(0),
+            })
+            .map(|file| file as _),
         };
         opened.ok_or(Errno::ENOMEM)
     }

@@ -1,4 +1,5 @@
-//! A tree of files in memory: /tmp. Paths are relative to its root, which is "". Every directory but the root has an entry.
+//! A tree of files in memory: /tmp. Paths are relative to its root, which is "". Every directory but the root has an
+//! entry.
 
 use crate::errno::{Errno, Result};
 use crate::file::budget::Budget;
@@ -44,7 +45,11 @@ impl SortedPaths for Tree {
 impl Tree {
     /// An empty tree whose root is inode `first_inode`.
     pub fn new(budget: Rc<Budget>, first_inode: u64) -> Tree {
-        Tree { entries: heap::vec(), budget, next_inode: first_inode }
+        Tree {
+            entries: heap::vec(),
+            budget,
+            next_inode: first_inode,
+        }
     }
 
     pub fn get(&self, path: &[u8]) -> Option<&Node> {
@@ -58,14 +63,24 @@ impl Tree {
     /// Creates a file; its parent must be a directory and nothing may have its name.
     pub fn create(&mut self, path: &[u8], now: i64) -> Result<Rc<File>> {
         let content = RefCell::new(Content::new(self.budget.clone()));
-        let file = File { content, modified: Cell::new(now), inode: self.next_inode };
+        let file = File {
+            content,
+            modified: Cell::new(now),
+            inode: self.next_inode,
+        };
         let file = heap::try_rc(file).ok_or(Errno::ENOSPC)?;
         self.insert(path, Node::File(file.clone()))?;
         Ok(file)
     }
 
     pub fn make_directory(&mut self, path: &[u8], now: i64) -> Result<()> {
-        self.insert(path, Node::Directory { inode: self.next_inode, modified: now })
+        self.insert(
+            path,
+            Node::Directory {
+                inode: self.next_inode,
+                modified: now,
+            },
+        )
     }
 
     pub fn unlink(&mut self, path: &[u8]) -> Result<()> {
@@ -128,7 +143,11 @@ impl Tree {
 
     fn position(&self, path: &[u8]) -> core::result::Result<usize, usize> {
         let index = listing::first_at_least(self, path, b"");
-        if index < self.entries.len() && self.entries[index].0 == path { Ok(index) } else { Err(index) }
+        if index < self.entries.len() && self.entries[index].0 == path {
+            Ok(index)
+        } else {
+            Err(index)
+        }
     }
 }
 
