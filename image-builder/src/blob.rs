@@ -136,6 +136,17 @@ impl Files {
         }
         Ok(files)
     }
+
+    /// The first blob in `bytes` that holds the file `path`: how an image without its twin is asked for its files.
+    pub fn find(bytes: &[u8], path: &str) -> Option<Self> {
+        let starts = bytes
+            .windows(MAGIC.len())
+            .enumerate()
+            .filter(|(_, window)| window == MAGIC);
+        starts
+            .filter_map(|(at, _)| Self::decode(&bytes[at..]).ok())
+            .find(|files| files.get(path).is_some())
+    }
 }
 
 #[cfg(test)]

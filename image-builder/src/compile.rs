@@ -118,7 +118,7 @@ impl Compiler<'_> {
         let deps = self.release_folder().join("deps");
         let link_args =
             ["--gc-sections", "-znostart-stop-gc", "--build-id=none"].map(|arg| format!("-Clink-arg={arg}"));
-        self.cargo("rustc", &manifest, &package.workspace)
+        self.cargo("rustc", &manifest)
             .args(["--bin", binary, "--", "-Zunstable-options", "--extern"])
             .arg(prefixed("force:kernel_glue=", library))
             .arg("-L")
@@ -128,6 +128,7 @@ impl Compiler<'_> {
             .arg("-Clink-arg=--format=binary")
             .arg(prefixed("-Clink-arg=", files))
             .arg("-Clink-arg=--format=default")
+            .arg(format!("--remap-path-prefix={}=app", package.workspace.display()))
             .run()
             .map_err(|_| Error::Cargo("the app"))?;
         Ok(self.release_folder().join(binary))
@@ -175,7 +176,7 @@ impl Compiler<'_> {
     }
 
     /// `cargo VERB` with everything the two steps must have in common: the same std is built once for both.
-    fn cargo(&self, verb: &str, manifest: &Path, workspace: &Path) -> Cmd<'_> {
+    fn cargo(&self, verb: &str, manifest: &Path) -> Cmd<'_> {
         let Toolchain { cargo, rustc, .. } = self.toolchain;
         let target_folder = self.workspace.build_folder();
         let mut command = cmd!(
@@ -202,11 +203,11 @@ impl Compiler<'_> {
         command
             .env("RUSTC", rustc)
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags(workspace).join("\x1f"))
+            .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags().join("\x1f"))
     }
 
     /// Flags of every guest crate: fixed addresses, no unwind tables, and no path of this machine in what is built.
-    fn rust_flags(&self, workspace: &Path) -> Vec<String> {
+    fn rust_flags(&self) -> Vec<String> {
         let mut flags: Vec<String> = ["-Crelocation-model=static", "-Cforce-unwind-tables=no"]
             .map(String::from)
             .into();
@@ -225,9 +226,6 @@ impl Compiler<'_> {
         registries.sort();
         remaps.extend(registries.into_iter().map(|folder| (folder, "crates")));
         remaps.push((self.workspace.root.clone(), "cartridge"));
-        if workspace != self.workspace.root {
-            remaps.push((workspace.into(), "app"));
-        }
         let library = &self.toolchain.library;
         remaps.extend(
             [library.canonicalize().ok(), Some(library.clone())]

@@ -3,6 +3,10 @@
 use super::{Error, nearest};
 use std::ffi::OsString;
 use std::str::FromStr;
+use std::time::Duration;
+
+/// The longest time that can be asked for: added to the clock, it must stay a time.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The arguments of one command, read one after the other.
 pub struct Arguments {
@@ -16,6 +20,8 @@ pub enum Next {
     /// An option as written, with its dashes.
     Option(String),
     Value(OsString),
+    /// Everything after `--`.
+    Rest(Vec<OsString>),
 }
 
 impl Arguments {
@@ -46,6 +52,11 @@ impl Arguments {
     }
 
     pub fn next(&mut self) -> Result<Option<Next>, Error> {
+        if let Some(rest) = self.parser.try_raw_args()
+            && rest.peek().is_some_and(|word| word == "--")
+        {
+            return Ok(Some(Next::Rest(rest.skip(1).collect())));
+        }
         let next = match self.parser.next().map_err(|error| usage(self.command, error))? {
             None => return Ok(None),
             Some(lexopt::Arg::Short(letter)) => Next::Option(format!("-{letter}")),
@@ -53,15 +64,6 @@ impl Arguments {
             Some(lexopt::Arg::Value(value)) => Next::Value(value),
         };
         Ok(Some(next))
-    }
-
-    /// Everything that is left, taken as it is.
-    pub fn remaining(mut self) -> Result<Vec<OsString>, Error> {
-        Ok(self
-            .parser
-            .raw_args()
-            .map_err(|error| usage(self.command, error))?
-            .collect())
     }
 
     /// The value of the option just read.
@@ -81,17 +83,36 @@ impl Arguments {
         })
     }
 
-    /// The value of the option just read, which must be one of `choices`.
-    pub fn choice(&mut self, option: &str, choices: &[&'static str]) -> Result<&'static str, Error> {
+    /// The value of the option just read, whose type lists its choices when it is none of them.
+    pub fn word<T: FromStr<Err = String>>(&mut self, option: &str) -> Result<T, Error> {
         let value = self.value()?;
-        if let Some(choice) = choices.iter().find(|choice| value == **choice) {
-            return Ok(choice);
-        }
-        let hint = match nearest(&value.to_string_lossy(), choices.iter().copied()) {
-            Some(near) => format!("did you mean {near}? the choices are {}", choices.join(", ")),
-            None => format!("the choices are {}", choices.join(", ")),
-        };
-        Err(self.usage(format!("{option} {} is not known", value.display()), hint))
+        value
+            .to_string_lossy()
+            .parse()
+            .map_err(|choices| self.usage(format!("{option}: {choices}"), self.see_help()))
+    }
+
+    /// The value of the option just read as `HOST:GUEST`.
+    pub fn ports(&mut self, option: &str) -> Result<(u16, u16), Error> {
+        let value = self.value()?;
+        let parsed = value.to_str().and_then(|text| {
+            let (host, guest) = text.split_once(':')?;
+            Some((host.parse().ok()?, guest.parse().ok().filter(|port| *port != 0)?))
+        });
+        parsed.ok_or_else(|| {
+            let what = format!("{option} {} is not HOST:GUEST", value.display());
+            self.usage(
+                what,
+                format!("write two TCP ports, like {option} 8080:8080; host port 0 takes a free one"),
+            )
+        })
+    }
+
+    /// The value of the option just read as a time; fractions are fine.
+    pub fn seconds(&mut self, option: &str) -> Result<Duration, Error> {
+        let seconds: f64 = self.parse(option, "a number of seconds")?;
+        let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time < LONGEST);
+        time.ok_or_else(|| self.usage(format!("{option} {seconds} is not a time to wait"), self.see_help()))
     }
 
     pub fn unknown_option(&self, option: &str, known: &[&str]) -> Error {

@@ -49,6 +49,7 @@ fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
             Next::Option(option) if option == "--locked" => locked = true,
             Next::Option(option) => return Err(arguments.unknown_option(&option, &["--json", "--locked", "--help"])),
             Next::Value(value) => arguments.only(&mut app, value, "app")?,
+            Next::Rest(_) => return Err(arguments.unknown_option("--", &[])),
         }
     }
     let app = arguments.required(app, "app", "apps/hello")?;

@@ -17,6 +17,8 @@ pub enum Error {
     Manifest(crate::manifest::Error),
     Toolchain(crate::toolchain::Error),
     Compile(crate::compile::Error),
+    Elf(PathBuf, crate::elf::Error),
+    Qemu(Box<qemu::Error>),
     Io {
         doing: String,
         path: PathBuf,
@@ -51,8 +53,16 @@ impl fmt::Display for Error {
             Self::Manifest(error) => error.fmt(f),
             Self::Toolchain(error) => error.fmt(f),
             Self::Compile(error) => error.fmt(f),
+            Self::Elf(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Qemu(error) => error.fmt(f),
             Self::Io { doing, path, error } => write!(f, "cannot {doing} {}: {error}", path.display()),
         }
+    }
+}
+
+impl From<qemu::Error> for Error {
+    fn from(error: qemu::Error) -> Self {
+        Self::Qemu(Box::new(error))
     }
 }
 

@@ -3,6 +3,9 @@
 mod arguments;
 mod build;
 mod error;
+mod ready;
+mod run;
+mod signals;
 
 pub use error::Error;
 
@@ -17,7 +20,7 @@ pub struct Command {
     run: fn(Arguments) -> Result<ExitCode, Error>,
 }
 
-const COMMANDS: [Command; 1] = [build::COMMAND];
+const COMMANDS: [Command; 2] = [build::COMMAND, run::COMMAND];
 
 const HELP: &str = "\
 Cartridges: an ordinary Rust program and its agent in one bootable image.
@@ -38,6 +41,7 @@ pub fn run(arguments: Vec<OsString>) -> Result<ExitCode, Error> {
             Ok(ExitCode::SUCCESS)
         }
         Some(Next::Option(option)) => Err(arguments.unknown_option(&option, &["--help"])),
+        Some(Next::Rest(_)) => Err(arguments.unknown_option("--", &["--help"])),
         Some(Next::Value(name)) => {
             let name = name.to_string_lossy().into_owned();
             if name == "help" {

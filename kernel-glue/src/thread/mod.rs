@@ -50,7 +50,12 @@ pub fn set_errno(_errno: i32) {
     unimplemented!()
 }
 /// Starts a thread; its stack is lazily backed, `stack` bytes long, with a guard page below.
-pub fn spawn(_entry: extern "C" fn(usize), _argument: usize, _stack: usize, _priority: Priority) -> crate::errno::Result<u32> {
+pub fn spawn(
+    _entry: extern "C" fn(usize),
+    _argument: usize,
+    _stack: usize,
+    _priority: Priority,
+) -> crate::errno::Result<u32> {
     unimplemented!()
 }
 /// Waits until thread `id` has ended (at once when there is none).
