@@ -103,9 +103,7 @@ impl Compiler<'_> {
     /// Compiles kernel-glue; gives its library.
     fn kernel_library(&self) -> Result<PathBuf, Error> {
         let manifest = self.workspace.root.join("Cargo.toml");
-        let build = self
-            .cargo("build", &manifest, &self.workspace.root)
-            .args(["--package", "kernel-glue"]);
+        let build = self.cargo("build", &manifest).args(["--package", "kernel-glue"]);
         build.run().map_err(|_| Error::Cargo("kernel-glue"))?;
         Ok(self.release_folder().join("libkernel_glue.rlib"))
     }
