@@ -1,1 +1,71 @@
-//! The agent.
+//! The in-guest agent of a cartridge, and the small interface an app has to it.
+//!
+//! ```no_run
+//! fn main() -> std::io::Result<()> {
+//!     let cartridge = cartridge_agent::start();
+//!     let greeting = cartridge.parameter("GREETING").unwrap_or("hello").to_owned();
+//!     let listener = std::net::TcpListener::bind("0.0.0.0:8080")?;
+//!     std::thread::spawn(move || {
+//!         for client in listener.incoming().flatten() {
+//!             let _ = std::io::Write::write_all(&mut &client, greeting.as_bytes());
+//!         }
+//!     });
+//!     cartridge.shutdown().wait();
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`start`] reads the payload, configures the network, writes the life cycle to the log as JSON lines, watches the
+//! ports, serves the management endpoint if the payload asks for one, and stops the cartridge in order when the platform,
+//! the control plane, the endpoint or the app says so. The agent's threads run above the app's, so an app that computes
+//! on every thread can neither silence the agent nor put off a stop past its deadline.
+//!
+//! # Parameters
+//!
+//! Launch-params text, `KEY=VALUE,KEY=VALUE` (see [`Parameters`]). The agent's own keys, with what holds without them:
+//!
+//! | key | meaning | default |
+//! |---|---|---|
+//! | `PORTS` | ports that must accept connections before the member is Active, separated by `\|` | none: Active at once |
+//! | `LOG_LEVEL` | `error`, `warn`, `info`, `debug`, `trace` | `info` |
+//! | `MANAGEMENT_PORT`, `MANAGEMENT_TOKEN` | management endpoint: its port, its bearer token (16 to 256 characters) | off |
+//! | `DRAIN_SECONDS` | how long the app may finish its work after a stop was asked for, 0 to 3600 | 10 |
+//! | `port.check.timeout` | milliseconds until a member that is not ready is reported as an error | 600000 |
+//! | `ADDRESS`, `GATEWAY`, `DNS` | static IPv4 address with prefix, gateway, DNS servers separated by `\|` | DHCP |
+//! | `ADDRESS6`, `GATEWAY6` | static IPv6 address with prefix, gateway | as the network advertises |
+//! | `MTU` | largest packet in bytes, 576 to 9000 | the network's |
+//!
+//! A bad value is reported in the log and replaced by the default; it never stops the cartridge. Every other key is the
+//! app's.
+//!
+//! # Platform
+//!
+//! The agent meets its platform only in the files of the folder that the environment variable `CARTRIDGE_DIR` names:
+//! `payload`, `defaults`, `log`, `stats`, `power`, `priority`, `network`. Each may be absent; under plain `cargo run` all are.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod app;
+mod files;
+mod log;
+mod runner;
+mod shared;
+mod stop_sources;
+
+pub use app::{Cartridge, Hold, Shutdown, start};
+pub use cartridge_agent_core::lifecycle::State;
+pub use cartridge_agent_core::log::Level;
+pub use cartridge_agent_core::parameters::Parameters;
+pub use log::log_line;
+
+/// Writes a line to the cartridge's log: a [`Level`], then as in `format!`.
+///
+/// ```
+/// cartridge_agent::log!(Warn, "{} of {} discs left", 1, 2);
+/// ```
+#[macro_export]
+macro_rules! log {
+    ($level:ident, $($message:tt)+) => {
+        $crate::log_line($crate::Level::$level, ::core::format_args!($($message)+))
+    };
+}

@@ -1,0 +1,401 @@
+//! The agent's own keys in the launch parameters. A value that does not fit is reported and replaced, never fatal:
+//! by the manifest's value if the payload's is bad, else by the built-in one.
+
+use crate::log::Level;
+use crate::network::{NetworkPlan, StaticAddress};
+use crate::parameters::{Parameters, decimal, is_secret, list_items};
+use crate::text::boundary_at_most;
+use core::fmt;
+use core::net::{Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+
+/// At most this many ports are watched.
+pub const PORT_LIMIT: usize = 16;
+
+/// A management token has at least this many characters.
+pub const TOKEN_MIN: usize = 16;
+
+/// A management token has at most this many characters.
+pub const TOKEN_MAX: usize = 256;
+
+/// At most this many DNS servers are passed on.
+const DNS_LIMIT: usize = 3;
+
+/// What the agent was told to be and do.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// CARTRIDGE_NAME, else `cartridge`.
+    pub name: &'a str,
+    /// CARTRIDGE_VERSION, else `0`.
+    pub version: &'a str,
+    /// PORTS: what must accept connections before the member is Active.
+    pub ports: Ports,
+    /// LOG_LEVEL: `error`, `warn`, `info` (the default), `debug` or `trace`.
+    pub log_level: Level,
+    /// MANAGEMENT_PORT and MANAGEMENT_TOKEN; the endpoint is off without them.
+    pub management: Option<Management<'a>>,
+    /// DRAIN_SECONDS, 0 to 3600: how long the app may finish its work after a stop was asked for. Default 10.
+    pub drain: Duration,
+    /// `port.check.timeout` in milliseconds (Stratos' name): when to report that the app is not ready. Default 600 s.
+    pub port_check_timeout: Duration,
+    /// ADDRESS, GATEWAY, DNS, ADDRESS6, GATEWAY6, MTU.
+    pub network: NetworkPlan<'a>,
+}
+
+/// Where the management endpoint listens and who may use it.
+#[derive(Clone, Copy)]
+pub struct Management<'a> {
+    /// TCP port.
+    pub port: u16,
+    /// What a client sends as `Authorization: Bearer`.
+    pub token: &'a str,
+}
+
+impl fmt::Debug for Management<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Management {{ port: {}, token: (hidden) }}", self.port)
+    }
+}
+
+/// The ports of PORTS, each once, in the order given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    numbers: [u16; PORT_LIMIT],
+    count: usize,
+}
+
+impl Ports {
+    /// The ports as a slice.
+    pub fn as_slice(&self) -> &[u16] {
+        &self.numbers[..self.count]
+    }
+
+    /// Ports written as a list with `|`; `None` when one of them is not a port, or when there are too many.
+    pub fn parse(value: &str) -> Option<Self> {
+        let mut ports = Self::default();
+        for item in list_items(value) {
+            let number = decimal(item)
+                .and_then(|number| u16::try_from(number).ok())
+                .filter(|port| *port != 0)?;
+            if !ports.as_slice().contains(&number) {
+                *ports.numbers.get_mut(ports.count)? = number;
+                ports.count += 1;
+            }
+        }
+        Some(ports)
+    }
+
+    /// These ports without those whose position `leave_out` names.
+    pub fn without(&self, leave_out: impl Fn(usize) -> bool) -> Self {
+        let mut left = Self::default();
+        for (_, number) in self
+            .as_slice()
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !leave_out(*index))
+        {
+            left.numbers[left.count] = *number;
+            left.count += 1;
+        }
+        left
+    }
+}
+
+/// A value that was not taken.
+pub struct BadValue<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// The value; shown only if the key is not a secret's.
+    pub value: &'a str,
+    /// What was expected.
+    pub expected: &'static str,
+    /// What is done instead.
+    pub instead: Instead<'a>,
+}
+
+/// What is used in place of a bad value.
+#[derive(Clone, Copy)]
+pub enum Instead<'a> {
+    /// This text.
+    Text(&'a str),
+    /// This number.
+    Number(u64),
+}
+
+impl fmt::Display for BadValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = if is_secret(self.key) {
+            "(hidden)"
+        } else {
+            &self.value[..boundary_at_most(self.value, 64)]
+        };
+        write!(f, "{}={} is not {}: using ", self.key, shown, self.expected)?;
+        match self.instead {
+            Instead::Text(text) => f.write_str(text),
+            Instead::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// Reads the settings; `report` is told of each value that does not fit.
+pub fn read<'a>(parameters: &Parameters<'a>, report: &mut dyn FnMut(BadValue<'_>)) -> Settings<'a> {
+    let mut reader = Reader { parameters, report };
+    let ports = reader.ports();
+    Settings {
+        name: parameters.get("CARTRIDGE_NAME").unwrap_or("cartridge"),
+        version: parameters.get("CARTRIDGE_VERSION").unwrap_or("0"),
+        ports,
+        log_level: reader.log_level(),
+        management: reader.management(&ports),
+        drain: Duration::from_secs(reader.number("DRAIN_SECONDS", "a number of seconds from 0 to 3600", 0, 3600, 10)),
+        port_check_timeout: Duration::from_millis(reader.number(
+            "port.check.timeout",
+            "a number of milliseconds from 1 to 86400000",
+            1,
+            86_400_000,
+            600_000,
+        )),
+        network: reader.network(),
+    }
+}
+
+struct Reader<'r, 'a> {
+    parameters: &'r Parameters<'a>,
+    report: &'r mut dyn FnMut(BadValue<'_>),
+}
+
+impl<'a> Reader<'_, 'a> {
+    /// The first of the payload's and the manifest's values that `accepts` takes.
+    fn value(
+        &mut self,
+        key: &str,
+        expected: &'static str,
+        builtin: Instead<'_>,
+        accepts: &dyn Fn(&str) -> bool,
+    ) -> Option<&'a str> {
+        let candidates = self.parameters.candidates(key);
+        let accepted = candidates.into_iter().flatten().find(|value| accepts(value));
+        for value in candidates.into_iter().flatten().take_while(|value| !accepts(value)) {
+            let instead = accepted.map_or(builtin, Instead::Text);
+            (self.report)(BadValue {
+                key,
+                value,
+                expected,
+                instead,
+            });
+        }
+        accepted
+    }
+
+    fn number(&mut self, key: &str, expected: &'static str, least: u64, most: u64, builtin: u64) -> u64 {
+        let fits = |value: &str| decimal(value).is_some_and(|number| (least..=most).contains(&number));
+        self.value(key, expected, Instead::Number(builtin), &fits)
+            .and_then(decimal)
+            .unwrap_or(builtin)
+    }
+
+    fn ports(&mut self) -> Ports {
+        let expected = "a list of at most 16 ports from 1 to 65535, separated by '|'";
+        let fits = |value: &str| Ports::parse(value).is_some();
+        self.value("PORTS", expected, Instead::Text("no ports"), &fits)
+            .and_then(Ports::parse)
+            .unwrap_or_default()
+    }
+
+    fn log_level(&mut self) -> Level {
+        let fits = |value: &str| Level::parse(value).is_some();
+        let value = self.value(
+            "LOG_LEVEL",
+            "error, warn, info, debug or trace",
+            Instead::Text("info"),
+            &fits,
+        );
+        value.and_then(Level::parse).unwrap_or(Level::Info)
+    }
+
+    fn management(&mut self, ports: &Ports) -> Option<Management<'a>> {
+        let off = Instead::Text("no management endpoint");
+        let port_fits = |value: &str| {
+            decimal(value)
+                .and_then(|port| u16::try_from(port).ok())
+                .is_some_and(|port| port != 0 && !ports.as_slice().contains(&port))
+        };
+        let port = self.value(
+            "MANAGEMENT_PORT",
+            "a port from 1 to 65535 that is not in PORTS",
+            off,
+            &port_fits,
+        )?;
+        let port = decimal(port).and_then(|port| u16::try_from(port).ok())?;
+        let expected = "16 to 256 visible ASCII characters (MANAGEMENT_PORT needs a token)";
+        if self.parameters.get("MANAGEMENT_TOKEN").is_none() {
+            (self.report)(BadValue {
+                key: "MANAGEMENT_TOKEN",
+                value: "",
+                expected,
+                instead: off,
+            });
+            return None;
+        }
+        let token = self.value("MANAGEMENT_TOKEN", expected, off, &is_token)?;
+        Some(Management { port, token })
+    }
+
+    fn network(&mut self) -> NetworkPlan<'a> {
+        let none = Instead::Text("none");
+        let v4 = |value: &str| value.parse::<Ipv4Addr>().is_ok();
+        let v6 = |value: &str| value.parse::<Ipv6Addr>().is_ok();
+        let v4_prefixed = |value: &str| has_prefix(value, 32, &v4);
+        let v6_prefixed = |value: &str| has_prefix(value, 128, &v6);
+        let servers = |value: &str| {
+            list_items(value).all(|item| v4(item) || v6(item)) && (1..=DNS_LIMIT).contains(&list_items(value).count())
+        };
+        let address = self.value(
+            "ADDRESS",
+            "an IPv4 address with prefix, as 10.0.2.15/24",
+            Instead::Text("DHCP"),
+            &v4_prefixed,
+        );
+        let gateway = self.value("GATEWAY", "an IPv4 address", none, &v4);
+        let address6 = self.value(
+            "ADDRESS6",
+            "an IPv6 address with prefix, as fd00::15/64",
+            none,
+            &v6_prefixed,
+        );
+        let gateway6 = self.value("GATEWAY6", "an IPv6 address", none, &v6);
+        NetworkPlan {
+            v4: address.map(|address| StaticAddress { address, gateway }),
+            v6: address6.map(|address| StaticAddress {
+                address,
+                gateway: gateway6,
+            }),
+            dns: self.value(
+                "DNS",
+                "a list of at most 3 IP addresses, separated by '|'",
+                none,
+                &servers,
+            ),
+            mtu: self.number("MTU", "a number of bytes from 576 to 9000", 576, 9000, 0),
+        }
+    }
+}
+
+/// True for `ADDRESS/PREFIX` with a prefix of 1 to `most` bits.
+fn has_prefix(value: &str, most: u64, is_address: &dyn Fn(&str) -> bool) -> bool {
+    value.split_once('/').is_some_and(|(address, prefix)| {
+        is_address(address) && decimal(prefix).is_some_and(|prefix| (1..=most).contains(&prefix))
+    })
+}
+
+fn is_token(value: &str) -> bool {
+    (TOKEN_MIN..=TOKEN_MAX).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    fn settings(defaults: &'static str, payload: &'static str) -> (Settings<'static>, Vec<String>) {
+        let mut told = Vec::new();
+        let parameters = Parameters::new(defaults.as_bytes(), payload.as_bytes());
+        (read(&parameters, &mut |bad| told.push(bad.to_string())), told)
+    }
+
+    #[test]
+    fn without_parameters_the_built_in_values_hold() {
+        let (settings, told) = settings("", "");
+        assert_eq!(
+            (settings.name, settings.version, settings.ports.as_slice()),
+            ("cartridge", "0", &[][..])
+        );
+        assert_eq!(
+            (settings.log_level, settings.drain),
+            (Level::Info, Duration::from_secs(10))
+        );
+        assert!(settings.management.is_none() && settings.network == NetworkPlan::default());
+        assert_eq!(told, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_payload_overrides_the_manifest() {
+        let (settings, told) = settings(
+            "CARTRIDGE_NAME=hello,CARTRIDGE_VERSION=0.1.0,PORTS=8080,DRAIN_SECONDS=3",
+            "PORTS='80|443|80',LOG_LEVEL=Debug,MANAGEMENT_PORT=9000,MANAGEMENT_TOKEN=0123456789abcdef=",
+        );
+        assert_eq!(
+            (settings.name, settings.version, settings.ports.as_slice()),
+            ("hello", "0.1.0", &[80, 443][..])
+        );
+        assert_eq!(
+            (settings.log_level, settings.drain),
+            (Level::Debug, Duration::from_secs(3))
+        );
+        assert_eq!(
+            settings.management.map(|it| (it.port, it.token)),
+            Some((9000, "0123456789abcdef="))
+        );
+        assert_eq!(told, Vec::<String>::new());
+    }
+
+    #[test]
+    fn bad_values_are_named_with_what_was_expected_and_what_is_used() {
+        let (settings, told) = settings(
+            "PORTS=8080,DRAIN_SECONDS=x",
+            "PORTS=80|http,LOG_LEVEL=loud,DRAIN_SECONDS=-1",
+        );
+        assert_eq!(
+            (settings.ports.as_slice(), settings.drain),
+            (&[8080][..], Duration::from_secs(10))
+        );
+        assert_eq!(
+            told,
+            [
+                "PORTS=80|http is not a list of at most 16 ports from 1 to 65535, separated by '|': using 8080",
+                "LOG_LEVEL=loud is not error, warn, info, debug or trace: using info",
+                "DRAIN_SECONDS=-1 is not a number of seconds from 0 to 3600: using 10",
+                "DRAIN_SECONDS=x is not a number of seconds from 0 to 3600: using 10",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_management_endpoint_needs_a_good_token_which_is_never_shown() {
+        for payload in [
+            "MANAGEMENT_PORT=9000",
+            "MANAGEMENT_PORT=9000,MANAGEMENT_TOKEN=short-secret",
+            "MANAGEMENT_PORT=9000,MANAGEMENT_TOKEN=long-enough but-with-a-blank",
+            "PORTS=9000,MANAGEMENT_PORT=9000,MANAGEMENT_TOKEN=0123456789abcdef",
+        ] {
+            let (settings, told) = settings("", payload);
+            assert!(settings.management.is_none(), "{payload}");
+            assert_eq!(told.len(), 1, "{payload}");
+            assert!(
+                told[0].ends_with("using no management endpoint") && !told[0].contains("secret"),
+                "{told:?}"
+            );
+        }
+        assert!(!std::format!("{:?}", Management { port: 1, token: "hush" }).contains("hush"));
+    }
+
+    #[test]
+    fn network_values_are_checked() {
+        let (settings, told) = settings(
+            "",
+            "ADDRESS=10.0.2.15/24,GATEWAY=10.0.2.2,DNS=10.0.2.3|fd00::3,MTU=1400",
+        );
+        assert_eq!(
+            settings.network.command().as_str(),
+            "static 10.0.2.15/24 gateway 10.0.2.2 dns 10.0.2.3,fd00::3 mtu 1400\n"
+        );
+        assert_eq!(told, Vec::<String>::new());
+        let (settings, told) = self::settings(
+            "",
+            "ADDRESS=10.0.2.15,GATEWAY=x,DNS=a|b,MTU=10,ADDRESS6=::1/200,GATEWAY6=1",
+        );
+        assert_eq!(settings.network.command().as_str(), "dhcp\n");
+        assert_eq!(told.len(), 6);
+    }
+}

@@ -1,0 +1,101 @@
+//! Wall-clock time as text: RFC 3339 section 5.6, UTC, milliseconds.
+
+use core::fmt;
+
+/// Milliseconds since 1970-01-01T00:00:00Z (leap seconds not counted, as in POSIX).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamp(pub u64);
+
+/// 9999-12-31T23:59:59.999Z, the last instant with a year of four digits.
+const LAST: u64 = 253_402_300_799_999;
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = self.0.min(LAST);
+        let (days, within) = (milliseconds / 86_400_000, milliseconds % 86_400_000);
+        let (year, month, day) = civil_from_days(days as u32);
+        let digits = [
+            (year / 100, b'\0'),
+            (year % 100, b'-'),
+            (month, b'-'),
+            (day, b'T'),
+            ((within / 3_600_000) as u32, b':'),
+            ((within / 60_000 % 60) as u32, b':'),
+            ((within / 1000 % 60) as u32, b'.'),
+        ];
+        let mut out = [0u8; 24];
+        let mut at = 0;
+        for (number, separator) in digits {
+            out[at] = b'0' + (number / 10) as u8;
+            out[at + 1] = b'0' + (number % 10) as u8;
+            at += 2;
+            if separator != b'\0' {
+                out[at] = separator;
+                at += 1;
+            }
+        }
+        let fraction = (within % 1000) as u32;
+        out[20] = b'0' + (fraction / 100) as u8;
+        out[21] = b'0' + (fraction / 10 % 10) as u8;
+        out[22] = b'0' + (fraction % 10) as u8;
+        out[23] = b'Z';
+        f.write_str(core::str::from_utf8(&out).unwrap_or_default())
+    }
+}
+
+/// Year, month (1-12) and day (1-31) of the day `days` after 1970-01-01 in the proleptic Gregorian calendar: years are
+/// counted from March, so that the leap day is the last of its year, in eras of 400 years (146,097 days).
+fn civil_from_days(days: u32) -> (u32, u32, u32) {
+    let from_march_0000 = days + 719_468;
+    let (era, day_of_era) = (from_march_0000 / 146_097, from_march_0000 % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    (era * 400 + year_of_era + u32::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn known_instants() {
+        for (milliseconds, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_799_999, "2000-02-29T23:59:59.999Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_795_197_580_123, "2026-11-20T17:59:40.123Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (u64::MAX, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Timestamp(milliseconds).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn every_day_of_four_centuries_follows_the_one_before() {
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..=146_097 {
+            assert_eq!(civil_from_days(days), (year, month, day));
+            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let last = match month {
+                2 => 28 + u32::from(leap),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            (year, month, day) = match (month, day == last) {
+                (12, true) => (year + 1, 1, 1),
+                (_, true) => (year, month + 1, 1),
+                (_, false) => (year, month, day + 1),
+            };
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What an app holds: its cartridge, the wish to stop, and guards for work in flight.
+
+use crate::files::Files;
+use crate::shared::Shared;
+use crate::{log, runner, stop_sources};
+use cartridge_agent_core::lifecycle::State;
+use cartridge_agent_core::log::Level;
+use cartridge_agent_core::machine::Cause;
+use cartridge_agent_core::parameters::{Parameters, SIZE_LIMIT};
+use cartridge_agent_core::settings;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Problems of the payload past this many are only counted in the log.
+const PROBLEM_LIMIT: usize = 8;
+
+/// How much longer than the drain deadline anyone waits for the agent to end the process.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+static AGENT: OnceLock<Shared> = OnceLock::new();
+
+/// Starts the agent; the first thing an app does.
+///
+/// It returns at once, while the network is still being configured. It cannot fail: what is wrong with the payload or the
+/// platform is in the log, and the defaults hold. Called again, it gives another handle to the same agent.
+pub fn start() -> Cartridge {
+    let mut is_first = false;
+    let shared = AGENT.get_or_init(|| {
+        is_first = true;
+        prepare()
+    });
+    shared.handles.fetch_add(1, Ordering::AcqRel);
+    if is_first {
+        stop_sources::watch(shared);
+        runner::start(shared);
+    }
+    Cartridge { shared }
+}
+
+/// Reads the payload and has the network configured by it.
+fn prepare() -> Shared {
+    let started = Instant::now();
+    let files = Files::from_environment();
+    log::open(&files);
+    let parameters = Parameters::new(read(&files, "defaults"), read(&files, "payload"));
+    let mut bad_values = Vec::new();
+    let settings = settings::read(&parameters, &mut |bad| bad_values.push(bad.to_string()));
+    log::set_level(settings.log_level);
+    for bad in bad_values {
+        log::agent(Level::Error, format_args!("{bad}"), &[]);
+    }
+    report_problems(&parameters);
+    if let Some(Err(error)) = files.write("network", settings.network.command().as_str()) {
+        log::agent(
+            Level::Error,
+            format_args!("the network cannot be configured: {error}"),
+            &[],
+        );
+    }
+    Shared::new(files, parameters, settings, started)
+}
+
+/// The launch-params text in file `name`; kept for as long as the process lives.
+fn read(files: &Files, name: &str) -> &'static [u8] {
+    match files.read(name, SIZE_LIMIT) {
+        None => &[],
+        Some(Ok(text)) => text.leak(),
+        Some(Err(error)) => {
+            log::agent(
+                Level::Error,
+                format_args!("the {name} cannot be read: {error}; going on without"),
+                &[],
+            );
+            &[]
+        }
+    }
+}
+
+fn report_problems(parameters: &Parameters<'_>) {
+    let mut more = 0;
+    for (index, (source, problem)) in parameters.problems().enumerate() {
+        if index < PROBLEM_LIMIT {
+            log::agent(Level::Error, format_args!("{source}: {problem}"), &[]);
+        } else {
+            more += 1;
+        }
+    }
+    if more > 0 {
+        log::agent(Level::Error, format_args!("{more} more problems with the payload"), &[]);
+    }
+}
+
+/// The app's handle to its cartridge. Dropping the last one says that the app is done: the cartridge then stops in order.
+///
+/// Dropped by the thread that called [`start`], as when `main` returns, it waits for the guards in flight and the life
+/// cycle to end and leaves the exit status to `main`; the process ends two seconds later even if `main` does not.
+#[must_use = "the cartridge stops when its handle is dropped; keep it: `let cartridge = cartridge_agent::start();`"]
+pub struct Cartridge {
+    shared: &'static Shared,
+}
+
+impl Cartridge {
+    /// The cartridge's name, from its manifest.
+    pub fn name(&self) -> &'static str {
+        self.shared.settings.name
+    }
+
+    /// The cartridge's version, from its manifest.
+    pub fn version(&self) -> &'static str {
+        self.shared.settings.version
+    }
+
+    /// The ports of PORTS, each once: what the member must accept connections on to be Active.
+    pub fn ports(&self) -> &'static [u16] {
+        self.shared.settings.ports.as_slice()
+    }
+
+    /// The value of a launch parameter: the payload's, else the manifest's default.
+    pub fn parameter(&self, key: &str) -> Option<&'static str> {
+        self.shared.parameters.get(key)
+    }
+
+    /// All launch parameters, with typed look-ups.
+    pub fn parameters(&self) -> Parameters<'static> {
+        self.shared.parameters
+    }
+
+    /// The life-cycle state now.
+    pub fn state(&self) -> State {
+        self.shared.state()
+    }
+
+    /// The wish to stop, for any thread to wait for or ask about.
+    pub fn shutdown(&self) -> Shutdown {
+        Shutdown { shared: self.shared }
+    }
+
+    /// A guard for work in flight: a stop waits for it to be dropped, until the drain deadline.
+    pub fn hold(&self) -> Hold {
+        Hold::new(self.shared)
+    }
+
+    /// Stops the cartridge in order, with this exit status, and does not return: this thread is done.
+    pub fn stop(self, status: i32) -> ! {
+        let shared = self.shared;
+        std::mem::forget(self);
+        shared.request_stop(Cause::App, status, None);
+        shared.handles.fetch_sub(1, Ordering::AcqRel);
+        shared.wake_agent();
+        if shared.has_agent() {
+            wait_for_the_end(shared);
+            std::thread::sleep(PATIENCE);
+        }
+        std::process::exit(status)
+    }
+}
+
+impl Drop for Cartridge {
+    fn drop(&mut self) {
+        if self.shared.handles.load(Ordering::Acquire) == 1 && std::thread::current().id() == self.shared.home {
+            self.shared.leaving.store(true, Ordering::Release);
+        }
+        if self.shared.handles.fetch_sub(1, Ordering::AcqRel) == 1 && self.shared.has_agent() {
+            // 101 is the status of a Rust program that panicked.
+            let status = if std::thread::panicking() { 101 } else { 0 };
+            self.shared.request_stop(Cause::App, status, None);
+            wait_for_the_end(self.shared);
+        }
+    }
+}
+
+/// Waits until the member is Terminated, and no longer than the drain deadline and some patience.
+fn wait_for_the_end(shared: &Shared) {
+    let limit = Instant::now() + shared.settings.drain + PATIENCE;
+    let told = shared.wait_told(Some(limit), |told| told.terminated || told.deadline.is_some());
+    let limit = told.deadline.map_or(limit, |deadline| deadline + PATIENCE);
+    shared.wait_told(Some(limit), |told| told.terminated);
+}
+
+/// The wish to stop: asked for by the platform, the control plane, the management endpoint or the app.
+///
+/// An app that drops its [`Cartridge`] and [`Hold`]s after it is told ends the drain early; one that does not is cut off at
+/// the deadline.
+#[derive(Clone, Copy)]
+pub struct Shutdown {
+    shared: &'static Shared,
+}
+
+impl Shutdown {
+    /// True once a stop was asked for.
+    pub fn is_requested(&self) -> bool {
+        self.shared.state() >= State::InMaintenance
+    }
+
+    /// When the app's work is cut off; `None` as long as no stop was asked for.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.shared.told().deadline
+    }
+
+    /// Waits for a stop to be asked for; gives the time at which the app's work is cut off.
+    pub fn wait(&self) -> Instant {
+        let told = self.shared.wait_told(None, |told| told.deadline.is_some());
+        told.deadline.unwrap_or_else(Instant::now)
+    }
+
+    /// As [`Shutdown::wait`], but no longer than `limit`; `None` if no stop was asked for by then.
+    pub fn wait_timeout(&self, limit: Duration) -> Option<Instant> {
+        let limit = Instant::now().checked_add(limit);
+        self.shared.wait_told(limit, |told| told.deadline.is_some()).deadline
+    }
+
+    /// A guard for work in flight, as [`Cartridge::hold`].
+    pub fn hold(&self) -> Hold {
+        Hold::new(self.shared)
+    }
+}
+
+/// A guard for work in flight; a stop waits for it to be dropped, until the drain deadline.
+pub struct Hold {
+    shared: &'static Shared,
+}
+
+impl Hold {
+    fn new(shared: &'static Shared) -> Self {
+        shared.holds.fetch_add(1, Ordering::AcqRel);
+        Self { shared }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.shared.holds.fetch_sub(1, Ordering::AcqRel) == 1 && self.shared.state() >= State::InMaintenance {
+            self.shared.wake_agent();
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The agent's own thread: does what the core says.
+
+use crate::log;
+use crate::shared::Shared;
+use cartridge_agent_core::control::Standalone;
+use cartridge_agent_core::lifecycle::State;
+use cartridge_agent_core::log::Level;
+use cartridge_agent_core::machine::{Action, Machine};
+use cartridge_agent_core::network::NetworkState;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::Ordering;
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+/// Bytes of stack for each of the agent's threads.
+const STACK_SIZE: usize = 128 * 1024;
+
+/// A port on loopback answers at once or not at all; a backlog that is full does not answer.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How long `main` may take to return after it has dropped the cartridge.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The `network` file is short.
+const NETWORK_FILE_LIMIT: usize = 4096;
+
+type Member = Machine<Standalone>;
+
+/// Takes the member through its first states, and leaves the rest to a thread of the agent's own.
+pub fn start(shared: &'static Shared) {
+    let settings = &shared.settings;
+    let mut member = Machine::new(
+        Standalone::default(),
+        settings.ports,
+        settings.port_check_timeout,
+        settings.drain,
+    );
+    let mut until = advance(shared, &mut member);
+    let thread = spawn("agent", shared, move || {
+        loop {
+            wait(shared, until);
+            until = advance(shared, &mut member);
+        }
+    });
+    if let Some(thread) = thread {
+        shared.set_agent(thread);
+        // A request may have come before there was a thread to wake.
+        shared.wake_agent();
+    }
+}
+
+/// Starts a thread of the agent's, above the app's in priority. A failure is logged: the cartridge goes on without it.
+pub fn spawn(name: &str, shared: &'static Shared, work: impl FnOnce() + Send + 'static) -> Option<Thread> {
+    let above_the_app = move || {
+        shared.files.raise_priority();
+        work();
+    };
+    match thread::Builder::new()
+        .name(name.into())
+        .stack_size(STACK_SIZE)
+        .spawn(above_the_app)
+    {
+        Ok(handle) => Some(handle.thread().clone()),
+        Err(error) => {
+            log::agent(
+                Level::Error,
+                format_args!("no thread for {name}: {error}; give the cartridge more memory"),
+                &[],
+            );
+            None
+        }
+    }
+}
+
+fn wait(shared: &Shared, until: Option<Duration>) {
+    match until {
+        Some(until) => thread::park_timeout(until.saturating_sub(shared.now())),
+        None => thread::park(),
+    }
+}
+
+/// Does everything there is to do now; gives the time of the next.
+fn advance(shared: &Shared, member: &mut Member) -> Option<Duration> {
+    loop {
+        for request in shared.take_requests() {
+            member.stop(request, shared.now());
+        }
+        member.released(shared.is_released());
+        match member.next(shared.now()) {
+            Action::Entered(state) => enter(shared, state),
+            Action::Report(note) => log::agent(note.level(), format_args!("{note}"), &[]),
+            Action::CheckNetwork => member.network(network(shared)),
+            Action::Probe(port) => member.probed(port, accepts(port)),
+            Action::TellApp(deadline) => shared.tell(|told| told.deadline = Some(shared.started + deadline)),
+            Action::Wait(until) => return until,
+            Action::Exit(status) => exit(shared, status),
+        }
+    }
+}
+
+fn enter(shared: &Shared, state: State) {
+    shared.set_state(state);
+    let fields = [("event", "lifecycle"), ("state", state.name())];
+    let settings = &shared.settings;
+    match state {
+        State::Created => {
+            let message = format_args!("{} {}", settings.name, settings.version);
+            log::agent(Level::Info, message, &fields);
+        }
+        State::Active => {
+            let message = format_args!("ready after {} ms", shared.now().as_millis());
+            log::agent(Level::Info, message, &fields);
+        }
+        _ => log::agent(Level::Info, format_args!("{state}"), &fields),
+    }
+}
+
+/// What the platform says about the network.
+pub fn network(shared: &Shared) -> NetworkState {
+    match shared.files.read("network", NETWORK_FILE_LIMIT) {
+        None => NetworkState::NotOurs,
+        Some(Ok(text)) => NetworkState::parse(&String::from_utf8_lossy(&text)),
+        Some(Err(_)) => NetworkState::Failed,
+    }
+}
+
+/// True if something accepts connections on this port of the loopback address.
+pub fn accepts(port: u16) -> bool {
+    TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), PROBE_TIMEOUT).is_ok()
+}
+
+/// The one way out. An app that has dropped its handle in `main` is about to return from it with a status of its own.
+fn exit(shared: &Shared, status: i32) -> ! {
+    shared.tell(|told| told.terminated = true);
+    if shared.leaving.load(Ordering::Acquire) {
+        let limit = Instant::now() + LEAVE_TIMEOUT;
+        while let left = limit.saturating_duration_since(Instant::now())
+            && !left.is_zero()
+        {
+            thread::park_timeout(left);
+        }
+    }
+    std::process::exit(status)
+}

@@ -1,0 +1,144 @@
+//! What the agent's threads and the app's share. Everything the agent must not wait for is an atomic: a thread of the app
+//! can be stopped anywhere by a more urgent one, also while it holds a lock.
+
+use crate::files::Files;
+use cartridge_agent_core::lifecycle::State;
+use cartridge_agent_core::machine::{Cause, StopRequest};
+use cartridge_agent_core::parameters::Parameters;
+use cartridge_agent_core::settings::Settings;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{Thread, ThreadId};
+use std::time::{Duration, Instant};
+
+/// More requests to stop than this are not kept; the first counts anyway.
+const REQUEST_LIMIT: usize = 8;
+
+pub struct Shared {
+    pub files: Files,
+    pub parameters: Parameters<'static>,
+    pub settings: Settings<'static>,
+    pub started: Instant,
+    /// The thread that called `start`: when it drops its handle, the process is about to end by itself.
+    pub home: ThreadId,
+    /// The state's number.
+    state: AtomicU8,
+    /// Handles and guards the app holds; it is done when both are 0.
+    pub handles: AtomicUsize,
+    pub holds: AtomicUsize,
+    /// The app has dropped its last handle on the home thread.
+    pub leaving: AtomicBool,
+    requests: Mutex<Vec<StopRequest>>,
+    agent: OnceLock<Thread>,
+    told: Mutex<Told>,
+    changed: Condvar,
+}
+
+/// What the app is told.
+#[derive(Clone, Copy, Default)]
+pub struct Told {
+    /// A stop was asked for: the app's work is cut off at this time.
+    pub deadline: Option<Instant>,
+    /// The member is Terminated.
+    pub terminated: bool,
+}
+
+impl Shared {
+    pub fn new(files: Files, parameters: Parameters<'static>, settings: Settings<'static>, started: Instant) -> Self {
+        Self {
+            files,
+            parameters,
+            settings,
+            started,
+            home: std::thread::current().id(),
+            state: AtomicU8::new(State::Created as u8),
+            handles: AtomicUsize::new(0),
+            holds: AtomicUsize::new(0),
+            leaving: AtomicBool::new(false),
+            requests: Mutex::default(),
+            agent: OnceLock::new(),
+            told: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The time since the agent started, which is the time of the agent's core.
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub fn state(&self) -> State {
+        State::from_number(self.state.load(Ordering::Acquire))
+    }
+
+    pub fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    pub fn set_agent(&self, thread: Thread) {
+        let _ = self.agent.set(thread);
+    }
+
+    /// True if there is an agent thread to act on requests.
+    pub fn has_agent(&self) -> bool {
+        self.agent.get().is_some()
+    }
+
+    /// Has the agent look again.
+    pub fn wake_agent(&self) {
+        if let Some(agent) = self.agent.get() {
+            agent.unpark();
+        }
+    }
+
+    pub fn request_stop(&self, cause: Cause, status: i32, drain: Option<Duration>) {
+        let mut requests = lock(&self.requests);
+        if requests.len() < REQUEST_LIMIT {
+            requests.push(StopRequest { cause, status, drain });
+        }
+        drop(requests);
+        self.wake_agent();
+    }
+
+    pub fn take_requests(&self) -> Vec<StopRequest> {
+        std::mem::take(&mut *lock(&self.requests))
+    }
+
+    /// True when the app has dropped every handle and guard.
+    pub fn is_released(&self) -> bool {
+        self.handles.load(Ordering::Acquire) == 0 && self.holds.load(Ordering::Acquire) == 0
+    }
+
+    /// Tells the app, waking whoever waits for it.
+    pub fn tell(&self, change: impl FnOnce(&mut Told)) {
+        change(&mut lock(&self.told));
+        self.changed.notify_all();
+    }
+
+    pub fn told(&self) -> Told {
+        *lock(&self.told)
+    }
+
+    /// Waits until the app was told what `enough` wants, or until `limit`; gives what it was told by then.
+    pub fn wait_told(&self, limit: Option<Instant>, enough: impl Fn(&Told) -> bool) -> Told {
+        let mut told = lock(&self.told);
+        while !enough(&told) {
+            told = match limit.map(|limit| limit.saturating_duration_since(Instant::now())) {
+                None => self.changed.wait(told).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    self.changed
+                        .wait_timeout(told, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+        }
+        *told
+    }
+}
+
+/// Locks `mutex`. A thread that panicked with the lock cannot leave these small values half changed.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
