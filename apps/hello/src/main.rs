@@ -1,31 +1,20 @@
-use std::io::{Read, Result, Write};
-use std::{net::TcpListener, net::TcpStream, thread::spawn};
-fn main() -> Result<()> {
+use std::{io::Read, io::Write, net::TcpListener, thread::spawn};
+fn main() {
     let cartridge = cartridge_agent::start();
-    let listener = TcpListener::bind("0.0.0.0:8080")?;
-    spawn(move || {
-        listener
-            .incoming()
-            .flatten()
-            .for_each(|client| drop(spawn(|| serve(client))))
-    });
-    cartridge.shutdown().wait(); // until the platform asks for a stop; returning ends the cartridge in order
-    Ok(())
-}
-fn serve(mut client: TcpStream) -> Result<()> {
-    let (mut input, mut length, asks_to_close) = ([0; 4096], 0, |line: &[u8]| {
-        line.eq_ignore_ascii_case(b"Connection: close\r") || line.ends_with(b" HTTP/1.0\r")
-    });
-    while let more @ 1.. = client.read(&mut input[length..])? {
-        length += more;
-        while let Some(end) = input[..length].windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-            client.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n")?;
-            if input[..=end].split(|byte| *byte == b'\n').any(asks_to_close) {
-                return Ok(());
+    let listener = TcpListener::bind("0.0.0.0:8080").expect("port 8080 is free");
+    spawn(move || cartridge.shutdown().wait()); // for a stop to be asked for; then the dropped handle ends it in order
+    for mut client in listener.incoming().flatten() {
+        spawn(move || {
+            let (mut room, mut input, mut last) = ([0; 4096], Vec::new(), false);
+            while !last && let Ok(more @ 1..) = client.read(&mut room[input.len()..]) {
+                input.extend_from_slice(&room[input.len()..][..more]);
+                while !last && let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                    let mut lines = input[..=end].split(|byte| *byte == b'\n');
+                    last = lines.any(|line| line.ends_with(b"close\r") || line.ends_with(b"P/1.0\r"));
+                    let _ = client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n");
+                    input.drain(..end + 4);
+                }
             }
-            input.copy_within(end + 4..length, 0);
-            length -= end + 4;
-        }
+        });
     }
-    Ok(())
 }
