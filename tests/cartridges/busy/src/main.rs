@@ -1,0 +1,32 @@
+//! An app that computes on every thread it has for 30 seconds and looks at nothing else, least of all at a wish to stop.
+
+use std::hint::black_box;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const THREADS: u64 = 8;
+const COMPUTES_FOR: Duration = Duration::from_secs(30);
+
+fn main() {
+    let _cartridge = cartridge_agent::start();
+    let until = Instant::now() + COMPUTES_FOR;
+    let workers: Vec<_> = (1..THREADS)
+        .map(|seed| thread::spawn(move || compute(seed, until)))
+        .collect();
+    println!("busy: computing on {THREADS} threads");
+    let mut sum = compute(0, until);
+    for worker in workers {
+        sum ^= worker.join().expect("a worker does not panic");
+    }
+    println!("busy: done {sum:x}");
+}
+
+fn compute(seed: u64, until: Instant) -> u64 {
+    let mut sum = seed;
+    while Instant::now() < until {
+        for step in 0..100_000 {
+            sum = black_box(sum.rotate_left(5) ^ step).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+    sum
+}

@@ -1,0 +1,104 @@
+//! Bad input and missing devices: a clear line, the documented behaviour, never a hang or a panic.
+
+use std::time::Duration;
+
+use cartridge_tests::guest::{self, launch, payload, serves, start, start_ready, wait_for};
+use cartridge_tests::image::image;
+use qemu::{Machine, Network, NetworkCard};
+
+fn boots_with(text: &[u8], expected: &str) {
+    let file = payload(text);
+    let mut launch = launch(&image("apps/hello"));
+    launch.payload = Some(file.path().to_owned());
+    let guest = start(&launch);
+    let line = wait_for(&guest, expected, guest::READY_LIMIT);
+    serves(&guest);
+    assert!(!guest.console().contains("panicked"), "{}", guest.console());
+    println!("{line}");
+}
+
+#[test]
+fn a_payload_that_is_no_launch_params_text_is_reported_and_ignored() {
+    boots_with(b"this is not launch params", "payload");
+}
+
+#[test]
+fn a_payload_of_random_bytes_is_reported_and_ignored() {
+    let bytes: Vec<u8> = (0..4096u32)
+        .map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    boots_with(&bytes, "payload");
+}
+
+#[test]
+fn an_empty_payload_is_as_none() {
+    boots_with(b"", "\"state\":\"Active\"");
+}
+
+#[test]
+fn a_bad_value_is_named_with_what_was_expected_and_the_default() {
+    boots_with(b"DRAIN_SECONDS=soon", "DRAIN_SECONDS");
+    boots_with(
+        b"MANAGEMENT_PORT=70000,MANAGEMENT_TOKEN=a-token-of-24-characters",
+        "MANAGEMENT_PORT",
+    );
+    boots_with(b"ADDRESS=10.0.2.15/99", "ADDRESS");
+}
+
+#[test]
+fn unknown_keys_are_left_to_the_app() {
+    let file = payload(b"WEATHER=fine,EMPTY=,EQUATION=a=b");
+    let mut launch = launch(&image("apps/hello"));
+    launch.payload = Some(file.path().to_owned());
+    let guest = start_ready(&launch);
+    serves(&guest);
+    assert!(!guest.console().contains("\"level\":\"error\""), "{}", guest.console());
+}
+
+#[test]
+fn a_cartridge_without_a_network_card_says_so_and_runs_on() {
+    for machine in Machine::ALL {
+        let mut launch = launch(&image("apps/hello"));
+        (launch.machine, launch.card) = (machine, Some(NetworkCard::None));
+        let guest = start(&launch);
+        let line = wait_for(&guest, "no network card", guest::READY_LIMIT);
+        println!("{machine}: {line}");
+        stays_up(&guest);
+    }
+}
+
+#[test]
+fn a_network_without_an_answer_to_dhcp_is_reported_and_retried() {
+    let mut launch = launch(&image("apps/hello"));
+    launch.network = Network::Silent;
+    let guest = start(&launch);
+    let line = wait_for(&guest, "DHCP", Duration::from_secs(60));
+    println!("{line}");
+    stays_up(&guest);
+}
+
+#[test]
+fn a_cartridge_without_entropy_says_so() {
+    let mut launch = launch(&image("apps/hello"));
+    launch.entropy = false;
+    launch.cpu = "max,-rdrand,-rdseed".to_owned();
+    let guest = start(&launch);
+    let line = wait_for(&guest, "entropy", guest::READY_LIMIT);
+    println!("{line}");
+    serves(&guest);
+    assert!(!guest.console().contains("panicked"), "{}", guest.console());
+}
+
+/// The guest runs, answers QMP, and has neither panicked nor ended.
+fn stays_up(guest: &qemu::Guest) {
+    let state = guest
+        .qmp()
+        .and_then(|qmp| qmp.status(Duration::from_secs(5)))
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(state, qemu::RunState::Running);
+    assert!(
+        !guest.console().contains("panicked") && !guest.ended(),
+        "{}",
+        guest.console()
+    );
+}
