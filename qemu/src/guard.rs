@@ -78,3 +78,76 @@ pub(crate) fn require(program: &str, hint: &str) -> Result<(), Error> {
     }
     .into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn spawn_sleep() -> Child {
+        spawn("sleep", &["1000".into()], [Stdio::null(), Stdio::null(), Stdio::null()]).unwrap()
+    }
+
+    /// Alive and not merely waiting to be reaped.
+    fn is_running(pid: u32) -> bool {
+        let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+        stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z')))
+    }
+
+    /// Not a test: the launcher that the next test kills.
+    #[test]
+    #[ignore = "started by another test"]
+    fn launcher_to_be_killed() {
+        let mut child = spawn_sleep();
+        println!("\nstarted {}", child.id());
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_child_dies_with_a_launcher_that_is_killed() {
+        let mut launcher = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "guard::tests::launcher_to_be_killed",
+                "--ignored",
+                "--nocapture",
+            ])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(launcher.stdout.take().unwrap()).lines();
+        let pid = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("started ")?.parse::<u32>().ok());
+        let pid = pid.expect("the launcher names its child");
+        assert!(is_running(pid));
+        launcher.kill().unwrap();
+        launcher.wait().unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        while is_running(pid) {
+            assert!(Instant::now() < until, "process {pid} outlived its launcher");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn a_child_outlives_the_thread_that_asked_for_it() {
+        let mut child = thread::spawn(spawn_sleep).join().unwrap();
+        let (sender, ended) = channel::<()>();
+        // A thread that ended takes its children along at once, if at all.
+        assert!(ended.recv_timeout(Duration::from_millis(200)).is_err());
+        drop(sender);
+        assert!(child.try_wait().unwrap().is_none(), "the child died with the thread");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_missing_program_comes_with_advice() {
+        let error = require("no-such-program", "install it").unwrap_err();
+        assert_eq!(error.to_string(), "no-such-program is not installed; install it");
+    }
+}

@@ -48,60 +48,56 @@ impl Exit {
     }
 }
 
+/// QEMU as a process that was just started.
+pub(crate) struct Process {
+    pub child: Child,
+    pub console: Arc<Console>,
+    pub started: Instant,
+}
+
+/// What was settled before QEMU started.
+pub(crate) struct Setup {
+    /// The shell command that starts the same guest.
+    pub command: String,
+    /// `Kvm` or `Tcg`.
+    pub accel: Accel,
+    pub notices: Vec<String>,
+    pub counter: Option<Counter>,
+}
+
 /// A guest under QEMU. Dropping it kills and reaps QEMU.
 pub struct Guest {
     child: Arc<Mutex<Child>>,
     pid: u32,
     console: Arc<Console>,
-    command: String,
-    accel: Accel,
-    machine: Machine,
-    user_network: bool,
     started: Instant,
+    setup: Setup,
+    machine: Machine,
     qmp: Option<Qmp>,
     forwards: Vec<(Forward, SocketAddr)>,
-    notices: Vec<String>,
-    counter: Option<Counter>,
 }
 
 impl Guest {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "called once, by Launch, with what it just made"
-    )]
-    pub(crate) fn new(
-        child: Child,
-        console: Arc<Console>,
-        command: String,
-        accel: Accel,
-        started: Instant,
-        launch: &Launch,
-        notices: Vec<String>,
-        counter: Option<Counter>,
-    ) -> Guest {
-        let pid = child.id();
-        let child = Arc::new(Mutex::new(child));
+    pub(crate) fn new(process: Process, setup: Setup, launch: &Launch) -> Guest {
+        let pid = process.child.id();
+        let child = Arc::new(Mutex::new(process.child));
         if let Some(deadline) = launch.deadline {
-            watch(&console, &child, started + deadline);
+            watch(&process.console, &child, process.started + deadline);
         }
         Guest {
             child,
             pid,
-            console,
-            command,
-            accel,
+            console: process.console,
+            started: process.started,
+            setup,
             machine: launch.machine,
-            user_network: launch.network == Network::User && launch.card() != NetworkCard::None,
-            started,
             qmp: None,
             forwards: Vec::new(),
-            notices,
-            counter,
         }
     }
 
-    pub(crate) fn connected(&mut self, qmp: Qmp) -> Result<(), Error> {
-        if self.user_network {
+    pub(crate) fn connected(&mut self, qmp: Qmp, launch: &Launch) -> Result<(), Error> {
+        if launch.network == Network::User && launch.card() != NetworkCard::None {
             self.forwards = parse_forwards(&qmp.human("info usernet", QMP_LIMIT)?);
         }
         self.qmp = Some(qmp);
@@ -131,17 +127,17 @@ impl Guest {
 
     /// The exact shell command, for a person to repeat.
     pub fn command(&self) -> &str {
-        &self.command
+        &self.setup.command
     }
 
     /// The accelerator in use: `Kvm` or `Tcg`.
     pub fn accel(&self) -> Accel {
-        self.accel
+        self.setup.accel
     }
 
     /// What the user should know about this launch, such as why KVM is not used.
     pub fn notices(&self) -> &[String] {
-        &self.notices
+        &self.setup.notices
     }
 
     pub fn pid(&self) -> u32 {
@@ -160,7 +156,7 @@ impl Guest {
             .find(|(forward, _)| forward.guest == guest_port && !forward.udp);
         found
             .map(|(_, address)| *address)
-            .ok_or_else(|| no_forward(guest_port).with_command(&self.command))
+            .ok_or_else(|| no_forward(guest_port).with_command(&self.setup.command))
     }
 
     /// Every forward with the host address QEMU really uses.
@@ -235,7 +231,7 @@ impl Guest {
         }
         self.qmp()?
             .powerdown(QMP_LIMIT)
-            .map_err(|error| error.with_command(&self.command))
+            .map_err(|error| error.with_command(&self.setup.command))
     }
 
     /// Stops the guest: the power button where there is one, then, past `grace`, `quit`, then SIGKILL.
@@ -276,15 +272,15 @@ impl Guest {
     /// # Errors
     /// Unless the launch asked for [`Launch::count_instructions`].
     pub fn instructions(&self) -> Result<Counts, Error> {
-        let Some(counter) = &self.counter else {
+        let Some(counter) = &self.setup.counter else {
             return Err(self.error(Reason::Setting("this launch does not count instructions".to_owned())));
         };
-        counter.read().map_err(|error| error.with_command(&self.command))
+        counter.read().map_err(|error| error.with_command(&self.setup.command))
     }
 
     /// `reason` with this guest's circumstances.
     pub(crate) fn error(&self, reason: Reason) -> Error {
-        let command = Some(self.command.clone());
+        let command = Some(self.setup.command.clone());
         let (said, console) = (self.console.said(), self.console.tail(TAIL));
         Details {
             reason,

@@ -13,7 +13,7 @@ use crate::command::Command;
 use crate::console::{Console, Line, Tee};
 use crate::error::{Error, Reason};
 use crate::guard;
-use crate::guest::Guest;
+use crate::guest::{Guest, Process, Setup};
 use crate::kvm;
 use crate::machine::{Accel, Firmware, Machine, NetworkCard};
 use crate::plugin::Counter;
@@ -137,17 +137,17 @@ impl Launch {
         let counter = self.count_instructions.then(Counter::prepare).transpose()?;
         let command = Command::compose(self, accel, counter.as_ref());
         let shown = command.to_string();
-        self.start_command(&command, accel, counter, notices)
+        let setup = Setup {
+            command: shown.clone(),
+            accel,
+            notices,
+            counter,
+        };
+        self.start_command(&command, setup)
             .map_err(|error| error.with_command(&shown))
     }
 
-    fn start_command(
-        &self,
-        command: &Command,
-        accel: Accel,
-        counter: Option<Counter>,
-        notices: Vec<String>,
-    ) -> Result<Guest, Error> {
+    fn start_command(&self, command: &Command, setup: Setup) -> Result<Guest, Error> {
         let (ours, theirs) = UnixStream::pair().map_err(|source| Error::io("make a stream for QMP", source))?;
         let started = Instant::now();
         let streams = [Stdio::from(OwnedFd::from(theirs)), Stdio::piped(), Stdio::piped()];
@@ -158,19 +158,17 @@ impl Launch {
             thread::spawn(move || lines.follow(output, tee));
             thread::spawn(move || said.follow_qemu(errors));
         }
-        let qmp = Qmp::connect(ours, QEMU_START_LIMIT);
         let mut guest = Guest::new(
-            child,
-            console,
-            command.to_string(),
-            accel,
-            started,
+            Process {
+                child,
+                console,
+                started,
+            },
+            setup,
             self,
-            notices,
-            counter,
         );
-        match qmp {
-            Ok(qmp) => guest.connected(qmp)?,
+        match Qmp::connect(ours, QEMU_START_LIMIT) {
+            Ok(qmp) => guest.connected(qmp, self)?,
             Err(error) => return Err(guest.failed_to_start(error, self.firmware())),
         }
         Ok(guest)
