@@ -1,17 +1,157 @@
-//! Finds the machine's devices: virtio over PCI and MMIO (later: Xen's).
+//! Finds the machine's devices: virtio over MMIO and PCI (later: block devices, Xen's).
 
+use crate::boot;
+use crate::clock;
+use crate::entropy::weak;
+use crate::heap::{self, Box};
+use crate::memory;
 use crate::net::device::NetworkDevice;
+use crate::pci::access::{Ecam, Ports};
+use crate::pci::address_space::AddressSpace;
+use crate::pci::configuration::ConfigurationSpace;
+use crate::pci::scan;
+use crate::virtio::attach::{MmioDevice, PciDevice};
+use crate::virtio::entropy::Entropy;
+use crate::virtio::events::Events;
+use crate::virtio::network::Network;
+use crate::virtio::transport::{Failure, Transport};
+use crate::virtio::{command_line, device_type, pci};
+use core::fmt;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 pub struct Devices {
     pub network: Option<&'static dyn NetworkDevice>,
 }
 
+/// Written once by `probe`.
+static ENTROPY: AtomicPtr<Entropy> = AtomicPtr::new(null_mut());
+
+/// How long virtio-rng may take to answer, nanoseconds.
+const ENTROPY_TIMEOUT: u64 = 1_000_000_000;
+
 /// Probes every bus once, at boot. A device that fails its checks is logged and left out.
 pub fn probe() -> Devices {
-    unimplemented!()
+    let mut devices = Devices { network: None };
+    probe_command_line(&mut devices);
+    probe_pci(&mut devices);
+    if devices.network.is_none() {
+        crate::log!(
+            Warn,
+            "no network device: none on the PCI bus or the kernel command line; add one (QEMU: -netdev user,id=n -device \
+             virtio-net-pci,netdev=n; microvm: virtio-net-device)"
+        );
+    }
+    devices
 }
 
-/// Reads up to `buffer.len()` bytes from virtio-rng, if there is one; bounded wait. Returns how many.
-pub fn hardware_random(_buffer: &mut [u8]) -> usize {
-    unimplemented!()
+/// Reads up to `buffer.len()` bytes from virtio-rng, if there is one; waits a second at most. Returns how many.
+pub fn hardware_random(buffer: &mut [u8]) -> usize {
+    // SAFETY: null, or a leaked box that `probe` stored and nothing frees. The caller is in the critical section, as all of
+    // the kernel is, so the device's cells are not used twice at once.
+    let Some(device) = (unsafe { ENTROPY.load(Ordering::Acquire).as_ref() }) else {
+        return 0;
+    };
+    let deadline = clock::now().saturating_add(ENTROPY_TIMEOUT);
+    device.fill(buffer, &mut || clock::now() >= deadline)
+}
+
+fn probe_command_line(devices: &mut Devices) {
+    for place in command_line::places(boot::info().command_line) {
+        let place = match place {
+            Ok(place) => place,
+            Err(word) => {
+                crate::log!(
+                    Warn,
+                    "{word} on the kernel command line is no device: expected virtio_mmio.device=SIZE@ADDRESS:IRQ"
+                );
+                continue;
+            }
+        };
+        let Some(device) = MmioDevice::open(place) else {
+            continue;
+        };
+        let name = format_args!("virtio_mmio.device at {:#x}", place.address);
+        match device.device_type() {
+            device_type::NETWORK => devices.add_network(device.transport, || device.connect(), name),
+            device_type::ENTROPY => add_entropy(device.transport, name),
+            _ => {}
+        }
+    }
+}
+
+/// Ports first: two instructions an access, nothing to map. ECAM where a machine has only that.
+fn probe_pci(devices: &mut Devices) {
+    match Ports::find() {
+        Some(ports) => probe_functions(&ports, devices),
+        None => {
+            if let Some((base, last_bus)) = crate::acpi::ecam() {
+                probe_functions(&Ecam::new(base, last_bus), devices);
+            }
+        }
+    }
+}
+
+fn probe_functions(space: &dyn ConfigurationSpace, devices: &mut Devices) {
+    let mut addresses = AddressSpace::new();
+    scan::functions(space, &mut |found| {
+        let kind = if found.vendor == pci::VENDOR {
+            pci::device_type(found.device)
+        } else {
+            None
+        };
+        let Some(kind @ (device_type::NETWORK | device_type::ENTROPY)) = kind else {
+            return;
+        };
+        let Some(device) = PciDevice::open(space, found.function, kind, &mut addresses) else {
+            return;
+        };
+        let name = format_args!("virtio device at PCI {}", found.function);
+        match kind {
+            device_type::NETWORK => devices.add_network(device.transport, || device.connect(), name),
+            _ => add_entropy(device.transport, name),
+        }
+    });
+}
+
+impl Devices {
+    fn add_network(
+        &mut self,
+        transport: &'static dyn Transport,
+        connect: impl FnOnce() -> Option<&'static Events>,
+        name: fmt::Arguments,
+    ) {
+        if self.network.is_some() {
+            return crate::log!(Warn, "{name}: a second network device is not used");
+        }
+        let Some(events) = connect() else { return };
+        let opened = Network::open(transport, events, ring_size(), weak);
+        let leaked = opened
+            .and_then(|network| heap::try_box(network).ok_or(Failure::OutOfMemory))
+            .map(Box::leak);
+        match leaked {
+            Ok(network) => self.network = Some(network),
+            Err(failure) => crate::log!(Warn, "{name}: the network device is left out: {failure}"),
+        }
+    }
+}
+
+/// Buffers each way, 2 KiB each: an eighth of a 4 MiB machine at most is spent on them only where there is more.
+fn ring_size() -> u16 {
+    match memory::statistics().total >> 20 {
+        0..8 => 32,
+        8..32 => 64,
+        _ => 128,
+    }
+}
+
+fn add_entropy(transport: &'static dyn Transport, name: fmt::Arguments) {
+    if !ENTROPY.load(Ordering::Relaxed).is_null() {
+        return;
+    }
+    let opened = Entropy::open(transport);
+    match opened.and_then(|device| heap::try_box(device).ok_or(Failure::OutOfMemory)) {
+        Ok(device) => ENTROPY.store(Box::leak(device), Ordering::Release),
+        Err(failure) => crate::log!(Warn, "{name}: the entropy device is left out: {failure}"),
+    }
 }

@@ -11,15 +11,22 @@ pub trait NetworkDevice {
     fn receive(&self, take: &mut dyn FnMut(&[u8])) -> bool;
     fn can_receive(&self) -> bool;
     fn can_transmit(&self) -> bool;
-    /// Lets `fill` write a frame of `length` bytes and queues it. Only after `can_transmit`.
+    /// Lets `fill` write a frame of `length` bytes and queues it. Only after `can_transmit`; a frame that does not fit
+    /// is dropped and counted.
     fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]));
     /// Tells the device of everything queued since the last call (one doorbell).
     fn flush(&self);
-    /// Asks for an interrupt at the next frame; false when one is already there.
+    /// Asks for an interrupt at the next frame (and, when the send ring is full, at the next free place in it); false
+    /// when one is already there.
     fn arm(&self) -> bool;
     /// Asks for no interrupts while frames are being polled.
     fn disarm(&self);
     fn counters(&self) -> Counters;
+    /// Nanoseconds after which frames must be looked for although no interrupt came; `u64::MAX` once interrupts are
+    /// known to arrive.
+    fn poll_interval(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
