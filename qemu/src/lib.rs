@@ -20,6 +20,8 @@ mod console;
 mod error;
 mod guard;
 mod guest;
+#[cfg(test)]
+mod guest_tests;
 pub mod kvm;
 mod launch;
 mod machine;
