@@ -88,7 +88,7 @@ impl Toolchain {
             cargo,
             rustc,
             version,
-            library: library.canonicalize().unwrap_or(library),
+            library,
             linker,
         })
     }

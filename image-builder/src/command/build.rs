@@ -1,7 +1,7 @@
 //! `build`: an app becomes an image.
 
 use super::arguments::{Arguments, Next};
-use super::{Command, Error};
+use super::{Command, Error, shell};
 use crate::compile::{Built, Compiler};
 use crate::manifest::Manifest;
 use crate::package::Package;
@@ -11,7 +11,6 @@ use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use xshell::Shell;
 
 pub const COMMAND: Command = Command {
     name: "build",
@@ -34,7 +33,6 @@ The image is target/cartridge/NAME/NAME.elf; NAME.debug.elf beside it is the sam
 /// An image and where it came from.
 pub struct App {
     pub workspace: Workspace,
-    pub package: Package,
     pub manifest: Manifest,
     pub toolchain: Toolchain,
     pub built: Built,
@@ -71,11 +69,7 @@ fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
 /// Reads, checks and compiles the app that `app` names.
 pub fn build(app: &Path, locked: bool) -> Result<App, Error> {
     let started = Instant::now();
-    let shell = Shell::new().map_err(|error| Error::Io {
-        doing: "enter".into(),
-        path: ".".into(),
-        error: std::io::Error::other(error.to_string()),
-    })?;
+    let shell = shell()?;
     let workspace = Workspace::find()?;
     let package = Package::read(&shell, &workspace.root, app)?;
     let manifest = Manifest::read(&package.folder, &package.name, &package.version)?;
@@ -89,7 +83,6 @@ pub fn build(app: &Path, locked: bool) -> Result<App, Error> {
     let built = compiler.build(&package, &manifest)?;
     Ok(App {
         workspace,
-        package,
         manifest,
         toolchain,
         built,

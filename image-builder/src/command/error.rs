@@ -19,6 +19,10 @@ pub enum Error {
     Compile(crate::compile::Error),
     Elf(PathBuf, crate::elf::Error),
     Qemu(Box<qemu::Error>),
+    Symbols(String),
+    Exists(PathBuf),
+    /// A program that said why itself.
+    Failed(&'static str),
     Io {
         doing: String,
         path: PathBuf,
@@ -55,6 +59,9 @@ impl fmt::Display for Error {
             Self::Compile(error) => error.fmt(f),
             Self::Elf(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Qemu(error) => error.fmt(f),
+            Self::Symbols(what) => write!(f, "the symbols cannot be read: {what}\n  next: build the app again"),
+            Self::Exists(path) => write!(f, "{} exists already\n  next: choose another name", path.display()),
+            Self::Failed(what) => write!(f, "`{what}` failed, as it says above"),
             Self::Io { doing, path, error } => write!(f, "cannot {doing} {}: {error}", path.display()),
         }
     }

@@ -3,6 +3,8 @@
 mod arguments;
 mod build;
 mod error;
+mod inspect;
+mod new;
 mod ready;
 mod run;
 mod signals;
@@ -12,6 +14,7 @@ pub use error::Error;
 use arguments::{Arguments, Next};
 use std::ffi::OsString;
 use std::process::ExitCode;
+use xshell::Shell;
 
 /// One command: its name, its help (the first line is its summary), and what it does.
 pub struct Command {
@@ -20,7 +23,7 @@ pub struct Command {
     run: fn(Arguments) -> Result<ExitCode, Error>,
 }
 
-const COMMANDS: [Command; 2] = [build::COMMAND, run::COMMAND];
+const COMMANDS: [Command; 4] = [new::COMMAND, build::COMMAND, run::COMMAND, inspect::COMMAND];
 
 const HELP: &str = "\
 Cartridges: an ordinary Rust program and its agent in one bootable image.
@@ -82,6 +85,11 @@ fn unknown_command(name: &str) -> Error {
         what: format!("there is no command `{name}`"),
         hint,
     }
+}
+
+/// Runs programs; the current folder must exist.
+fn shell() -> Result<Shell, Error> {
+    Shell::new().map_err(|error| Error::io("enter", ".")(std::io::Error::other(error.to_string())))
 }
 
 /// The candidate most like `word`, if any is like enough to be what was meant.

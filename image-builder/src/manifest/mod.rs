@@ -3,6 +3,7 @@
 mod check;
 mod problem;
 
+pub use check::is_name;
 pub use problem::{Error, Problem};
 
 use crate::blob::Files;
