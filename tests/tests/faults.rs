@@ -14,11 +14,18 @@ struct Report {
 fn provoke(fault: &str) -> Report {
     let image = image("kernel-glue/tests/faults");
     let mut command = Command::new(cartridge());
-    command.args(["run", "--timeout", "60"]).arg(image).args(["--", fault]).current_dir(workspace());
+    command
+        .args(["run", "--timeout", "60"])
+        .arg(image)
+        .args(["--", fault])
+        .current_dir(workspace());
     let output = command.output().expect("cartridge starts");
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     println!("{text}");
-    Report { text: text.into_owned(), status: output.status.code().expect("cartridge was not killed") }
+    Report {
+        text: text.into_owned(),
+        status: output.status.code().expect("cartridge was not killed"),
+    }
 }
 
 impl Report {
@@ -34,7 +41,10 @@ impl Report {
 
     /// The report names the function that did it, and its line.
     fn names(&self, function: &str) -> &Report {
-        let named = self.text.lines().any(|line| line.contains(function) && line.contains("main.rs:"));
+        let named = self
+            .text
+            .lines()
+            .any(|line| line.contains(function) && line.contains("main.rs:"));
         assert!(named, "no line with {function} and main.rs: in:\n{}", self.text);
         self
     }
@@ -49,22 +59,48 @@ const OUT_OF_MEMORY: i32 = 137;
 
 #[test]
 fn a_read_through_a_null_pointer_is_reported() {
-    provoke("null-read").has("fault: ").has("page fault (vector 14)").has("address 0x0").names("null_read").ends_with(FAULT);
+    provoke("null-read")
+        .has("fault: ")
+        .has("page fault (vector 14)")
+        .has("address 0x0")
+        .names("null_read")
+        .ends_with(FAULT);
+}
+
+#[test]
+fn a_fault_in_a_thread_names_the_thread() {
+    provoke("thread-null-read")
+        .has("fault: ")
+        .has("in thread ")
+        .names("null_read")
+        .ends_with(FAULT);
 }
 
 #[test]
 fn a_write_to_code_is_reported() {
-    provoke("text-write").has("fault: ").has("page fault (vector 14)").names("text_write").ends_with(FAULT);
+    provoke("text-write")
+        .has("fault: ")
+        .has("page fault (vector 14)")
+        .names("text_write")
+        .ends_with(FAULT);
 }
 
 #[test]
 fn execution_of_data_is_reported() {
-    provoke("data-execute").has("fault: ").has("page fault (vector 14)").names("data_execute").ends_with(FAULT);
+    provoke("data-execute")
+        .has("fault: ")
+        .has("page fault (vector 14)")
+        .names("data_execute")
+        .ends_with(FAULT);
 }
 
 #[test]
 fn a_stack_overflow_is_reported() {
-    provoke("stack-overflow").has("fault: ").has("stack").names("stack_overflow").ends_with(FAULT);
+    provoke("stack-overflow")
+        .has("fault: ")
+        .has("stack")
+        .names("stack_overflow")
+        .ends_with(FAULT);
 }
 
 #[test]
