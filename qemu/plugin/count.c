@@ -7,8 +7,8 @@
  * Each connection to the Unix socket PATH is answered with one line, "total=N firmware=N\n", and closed.
  *
  * Counting starts at reset. A translation block counts whole when it is entered, so one that an exception leaves in its
- * middle counts a few too many. A repeated string instruction counts once an iteration of QEMU's own translation, and
- * halted time adds nothing. `firmware` is the share executed at [0xC0000, 0xFFFFF] or in the last 2 MiB below 4 GiB,
+ * middle counts a few too many. A repeated string instruction counts about once however long it is, and halted time adds
+ * nothing. `firmware` is the share executed at [0xC0000, 0xFFFFF] or in the last 2 MiB below 4 GiB,
  * where firmware and option ROMs lie; code that SeaBIOS moves into high memory is not in it.
  *
  * The plugin interface is declared here by hand (version 2, QEMU 9.0 and later), so no QEMU header is needed.

@@ -1,5 +1,6 @@
 //! A cartridge with nothing to do costs nothing, and one with too much to do still hears its agent.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,12 @@ use qemu::{Guest, Machine};
 const WINDOW: Duration = Duration::from_secs(10);
 const IDLE_SHARE_MAX: f64 = 0.01;
 
+/// These tests measure time, so they do not run beside one another.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn idle_share(guest: &Guest) -> f64 {
     // The window is what is measured, not a wait for something to happen.
     let (before, started) = (guest.cpu_time().unwrap(), Instant::now());
@@ -21,6 +28,7 @@ fn idle_share(guest: &Guest) -> f64 {
 
 #[test]
 fn an_idle_cartridge_uses_less_than_one_percent_of_a_host_cpu() {
+    let _alone = alone();
     let image = image("apps/hello");
     for machine in Machine::ALL {
         let mut launch = launch(&image);
@@ -52,6 +60,7 @@ fn start_busy(machine: Machine) -> (Guest, tempfile::NamedTempFile) {
 
 #[test]
 fn a_busy_app_does_not_silence_its_agent() {
+    let _alone = alone();
     let (guest, _payload) = start_busy(Machine::Microvm);
     let address = guest.address(MANAGEMENT_PORT).unwrap();
     let mut worst = Duration::ZERO;
@@ -71,6 +80,7 @@ fn a_busy_app_does_not_silence_its_agent() {
 
 #[test]
 fn a_busy_app_does_not_put_off_a_stop_past_its_deadline() {
+    let _alone = alone();
     let (guest, _payload) = start_busy(Machine::Q35);
     let asked = Instant::now();
     guest.powerdown().unwrap();
