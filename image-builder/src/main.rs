@@ -6,6 +6,7 @@ mod compile;
 mod elf;
 mod manifest;
 mod package;
+mod process;
 mod sizes;
 mod symbols;
 mod toolchain;

@@ -16,6 +16,8 @@ pub struct Package {
     pub folder: PathBuf,
     /// The workspace it belongs to (its own folder when it has none); absolute.
     pub workspace: PathBuf,
+    /// Where cargo puts what it builds for this machine; absolute.
+    pub target_folder: PathBuf,
 }
 
 #[derive(Debug)]
@@ -134,12 +136,17 @@ impl Package {
             .as_str()
             .ok_or(Error::Unreadable("workspace_root"))?
             .into();
+        let target_folder = metadata["target_directory"]
+            .as_str()
+            .ok_or(Error::Unreadable("target_directory"))?
+            .into();
         Ok(Self {
             name,
             version,
             binary,
             folder,
             workspace,
+            target_folder,
         })
     }
 }

@@ -1,7 +1,9 @@
 //! The commands, one module each, and what they share: arguments, errors, suggestions.
 
 mod arguments;
+mod bench;
 mod build;
+mod dev;
 mod error;
 mod inspect;
 mod new;
@@ -23,7 +25,14 @@ pub struct Command {
     run: fn(Arguments) -> Result<ExitCode, Error>,
 }
 
-const COMMANDS: [Command; 4] = [new::COMMAND, build::COMMAND, run::COMMAND, inspect::COMMAND];
+const COMMANDS: [Command; 6] = [
+    new::COMMAND,
+    build::COMMAND,
+    run::COMMAND,
+    dev::COMMAND,
+    inspect::COMMAND,
+    bench::COMMAND,
+];
 
 const HELP: &str = "\
 Cartridges: an ordinary Rust program and its agent in one bootable image.

@@ -1,0 +1,193 @@
+//! `dev`: the same app and agent as an ordinary Linux process.
+
+use super::arguments::{Arguments, Next};
+use super::run::{INTERRUPTED, READY_LIMIT, STOP_GRACE, TIMED_OUT};
+use super::signals::Signals;
+use super::{Command, Error, ready, shell};
+use crate::manifest::{DEFAULTS_PATH, Manifest};
+use crate::package::Package;
+use crate::process::{self, Event, Process};
+use crate::workspace::Workspace;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use xshell::{Shell, cmd};
+
+pub const COMMAND: Command = Command {
+    name: "dev",
+    help: HELP,
+    run,
+};
+
+const HELP: &str = "\
+run an app as a Linux process, with its agent
+
+usage: ./cartridge dev APP [OPTIONS] [-- ARGUMENTS FOR THE APP]
+
+  --payload FILE     launch parameters (KEY=VALUE,KEY=VALUE) for the agent
+  --timeout SECS     end the app after so long (exit status 124)
+  --until-ready      stop the app once it is ready; at most 60 s unless --timeout says otherwise
+  --release          compile with optimisation
+  --port HOST:GUEST  accepted as in `run`; a process has no ports of its own, so HOST must be GUEST
+
+The app runs in its own folder, so the files of its manifest have the same relative paths as in an image.
+Shows its output, then `ready http://127.0.0.1:PORT after N ms`; its exit status is the app's.
+Ctrl-C asks it to stop, a second one kills it.
+";
+
+const OPTIONS: [&str; 6] = [
+    "--payload",
+    "--timeout",
+    "--until-ready",
+    "--release",
+    "--port",
+    "--help",
+];
+/// The variable that names the folder with the agent's files.
+const FOLDER_VARIABLE: &str = "CARTRIDGE_DIR";
+
+#[derive(Default)]
+struct Options {
+    payload: Option<PathBuf>,
+    timeout: Option<Duration>,
+    until_ready: bool,
+    release: bool,
+    arguments: Vec<OsString>,
+}
+
+fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
+    let (mut app, mut options) = (None, Options::default());
+    while let Some(next) = arguments.next()? {
+        match next {
+            Next::Rest(rest) => options.arguments = rest,
+            Next::Value(value) => arguments.only(&mut app, value, "app")?,
+            Next::Option(option) => match option.as_str() {
+                "--payload" => options.payload = Some(arguments.value()?.into()),
+                "--timeout" => options.timeout = Some(arguments.seconds(&option)?),
+                "--until-ready" => options.until_ready = true,
+                "--release" => options.release = true,
+                "--port" => same_port(&mut arguments, &option)?,
+                unknown => return Err(arguments.unknown_option(unknown, &OPTIONS)),
+            },
+        }
+    }
+    let app = arguments.required(app, "app", "apps/hello")?;
+    let shell = shell()?;
+    let package = Package::read(&shell, &Workspace::find()?.root, Path::new(&app))?;
+    let manifest = Manifest::read(&package.folder, &package.name, &package.version)?;
+    let program = compile(&shell, &package, options.release)?;
+    let folder = agent_folder(&manifest, options.payload.as_deref())?;
+    supervise(&program, &package.folder, &folder, &manifest, &options)
+}
+
+fn same_port(arguments: &mut Arguments, option: &str) -> Result<(), Error> {
+    let (host, guest) = arguments.ports(option)?;
+    if host == guest {
+        return Ok(());
+    }
+    let what = format!("{option} {host}:{guest}: a Linux process listens on port {guest} itself");
+    Err(arguments.usage(
+        what,
+        format!("leave the option out and use port {guest}, or use `run`, which forwards ports"),
+    ))
+}
+
+/// Builds the app for this machine; gives its program.
+fn compile(shell: &Shell, package: &Package, release: bool) -> Result<PathBuf, Error> {
+    let (manifest, binary) = (package.folder.join("Cargo.toml"), &package.binary);
+    let release = release.then_some("--release");
+    let build = cmd!(
+        shell,
+        "cargo build --manifest-path {manifest} --bin {binary} {release...}"
+    )
+    .quiet();
+    build.run().map_err(|_| Error::Failed("cargo build"))?;
+    let profile = if release.is_some() { "release" } else { "debug" };
+    Ok(package.target_folder.join(profile).join(binary))
+}
+
+/// The files that an image would offer its agent; the folder goes with its handle.
+fn agent_folder(manifest: &Manifest, payload: Option<&Path>) -> Result<TempDir, Error> {
+    let folder = tempfile::Builder::new()
+        .prefix("cartridge-")
+        .tempdir()
+        .map_err(Error::io("make", std::env::temp_dir()))?;
+    let name = Path::new(DEFAULTS_PATH).file_name().unwrap_or_default();
+    let defaults = folder.path().join(name);
+    fs::write(&defaults, manifest.launch_params()).map_err(Error::io("write", &defaults))?;
+    if let Some(payload) = payload {
+        fs::copy(payload, folder.path().join("payload")).map_err(Error::io("read the payload", payload))?;
+    }
+    Ok(folder)
+}
+
+fn supervise(
+    program: &Path,
+    app: &Path,
+    folder: &TempDir,
+    manifest: &Manifest,
+    options: &Options,
+) -> Result<ExitCode, Error> {
+    let signals = Signals::catch()?;
+    let started = Instant::now();
+    let process = Process::start(program, &options.arguments, app, (FOLDER_VARIABLE, folder.path()))?;
+    let interrupter = process.interrupter();
+    signals.on_first(move || interrupter.interrupt());
+
+    let limit = options.timeout.or(options.until_ready.then_some(READY_LIMIT));
+    let mut end = limit.map(|limit| started + limit);
+    let mut stopping = None;
+    loop {
+        match process.next(end)? {
+            Event::Line(line) => {
+                println!("{line}");
+                if stopping.is_none() && ready::is_active(&line) {
+                    println!("{}", ready::line(manifest.ports.first().copied(), started.elapsed()));
+                    if options.until_ready {
+                        stopping = Some(0);
+                    }
+                }
+            }
+            Event::Interrupted if stopping.is_none() => {
+                eprintln!("cartridge: stopping the app; Ctrl-C again kills it");
+                stopping = Some(INTERRUPTED);
+            }
+            Event::Interrupted => {}
+            Event::Deadline if stopping.is_none() => {
+                eprintln!(
+                    "cartridge: time is up{}",
+                    if options.until_ready {
+                        ", and the app is not ready"
+                    } else {
+                        ""
+                    }
+                );
+                stopping = Some(TIMED_OUT);
+            }
+            Event::Deadline => {
+                eprintln!(
+                    "cartridge: the app did not stop within {} s; it is killed",
+                    STOP_GRACE.as_secs()
+                );
+                process.kill()?;
+                return Ok(stopping.unwrap_or(TIMED_OUT).max(1).into());
+            }
+            Event::Ended(status) => {
+                let own = process::exit_status(status);
+                return Ok(match stopping {
+                    // An orderly stop after Ctrl-C has the app's own status, as in a virtual machine.
+                    Some(INTERRUPTED) | None if options.until_ready => own.max(1).into(),
+                    Some(INTERRUPTED) | None => own.into(),
+                    Some(status) => status.into(),
+                });
+            }
+        }
+        if stopping.is_some() && !process.asked_to_stop() {
+            process.ask_to_stop()?;
+            end = Some(Instant::now() + STOP_GRACE);
+        }
+    }
+}
