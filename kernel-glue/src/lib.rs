@@ -17,20 +17,21 @@ extern crate std;
 pub mod abi;
 pub mod acpi;
 pub mod clock;
+pub mod console;
 pub mod errno;
 pub mod heap;
+pub mod memory;
 pub mod net;
 pub mod object;
-pub mod pci;
+pub mod thread;
 pub mod thread_types;
+pub mod pci;
 pub mod virtio;
 
 #[cfg(target_os = "hermit")]
 pub mod arch;
 #[cfg(target_os = "hermit")]
 pub mod boot;
-#[cfg(target_os = "hermit")]
-pub mod console;
 #[cfg(target_os = "hermit")]
 pub mod critical;
 #[cfg(target_os = "hermit")]
@@ -40,10 +41,6 @@ pub mod entropy;
 #[cfg(target_os = "hermit")]
 pub mod interrupt;
 #[cfg(target_os = "hermit")]
-pub mod memory;
-#[cfg(target_os = "hermit")]
 pub mod power;
-#[cfg(target_os = "hermit")]
-pub mod thread;
 
 pub mod file;

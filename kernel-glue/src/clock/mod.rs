@@ -1,13 +1,16 @@
 //! Monotonic and wall clock.
 
-/// Nanoseconds since boot.
-#[cfg(target_os = "hermit")]
-pub fn now() -> u64 {
-    unimplemented!()
-}
+pub mod civil;
+pub mod scale;
 
-/// Nanoseconds since the Unix epoch, or `None` when the machine has no wall clock.
 #[cfg(target_os = "hermit")]
-pub fn wall() -> Option<u64> {
-    unimplemented!()
-}
+mod paravirtual;
+#[cfg(target_os = "hermit")]
+mod pit;
+#[cfg(target_os = "hermit")]
+mod rtc;
+#[cfg(target_os = "hermit")]
+mod time;
+
+#[cfg(target_os = "hermit")]
+pub use time::{init, now, refine, timestamp_at, wall};

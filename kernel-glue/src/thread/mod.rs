@@ -1,30 +1,27 @@
 //! Threads: preemptive, with priorities, wait channels and futexes.
+//!
+//! - `scheduler` decides who runs; `waiting` is channels, deadlines and futexes; `life` is spawn, exit and join.
+//! - One CPU. A switch happens only inside the critical section; each thread has its own depth of it, kept across switches.
+//! - There is no idle thread: the thread that finds nothing to run polls the devices and halts on its own stack.
+
+pub mod timers;
+
+#[cfg(target_os = "hermit")]
+mod life;
+#[cfg(target_os = "hermit")]
+mod scheduler;
+#[cfg(target_os = "hermit")]
+mod waiting;
 
 pub use crate::thread_types::{Channel, Wake};
-
-/// What moves packets (or any other polled work) when threads do not: called by the scheduler, never re-entered.
-pub trait Poller {
-    /// Does a bounded amount of work: called when idle, at preemption and every few switches.
-    fn poll(&self);
-    /// Monotonic nanoseconds at which `poll` next has something to do; `u64::MAX` for never.
-    fn deadline(&self) -> u64;
-    /// Asks the device for an interrupt; false when work is already there (then do not sleep).
-    fn arm(&self) -> bool;
-}
-
-pub fn set_poller(_poller: &'static dyn Poller) {
-    unimplemented!()
-}
-
-/// Blocks the calling thread until one of `channels` is woken or the monotonic clock reaches `deadline` (ns; `u64::MAX`: never).
-pub fn wait(_channels: &[Channel], _deadline: u64) -> Wake {
-    unimplemented!()
-}
-
-/// Makes up to `limit` threads that wait on `channel` runnable; returns how many.
-pub fn wake(_channel: Channel, _limit: usize) -> usize {
-    unimplemented!()
-}
+#[cfg(target_os = "hermit")]
+pub use life::{begin, exit, join, spawn};
+#[cfg(target_os = "hermit")]
+pub use scheduler::{
+    Poller, current_id, errno, leave_kernel, preempted, set_errno, set_poller, set_priority, start, statistics, yield_now,
+};
+#[cfg(target_os = "hermit")]
+pub use waiting::{futex_wait, futex_wake, wait, wake};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Priority {
@@ -32,43 +29,10 @@ pub enum Priority {
     High,
 }
 
-/// Changes the calling thread's priority.
-pub fn set_priority(_priority: Priority) {
-    unimplemented!()
-}
-
-pub fn yield_now() {
-    unimplemented!()
-}
-pub fn current_id() -> u32 {
-    unimplemented!()
-}
-pub fn errno() -> i32 {
-    unimplemented!()
-}
-pub fn set_errno(_errno: i32) {
-    unimplemented!()
-}
-/// Starts a thread; its stack is lazily backed, `stack` bytes long, with a guard page below.
-pub fn spawn(
-    _entry: extern "C" fn(usize),
-    _argument: usize,
-    _stack: usize,
-    _priority: Priority,
-) -> crate::errno::Result<u32> {
-    unimplemented!()
-}
-/// Waits until thread `id` has ended (at once when there is none).
-pub fn join(_id: u32) {
-    unimplemented!()
-}
-pub fn exit() -> ! {
-    unimplemented!()
-}
-/// Futex on `word`: 0, or the error. `deadline` as in [`wait`].
-pub fn futex_wait(_word: &core::sync::atomic::AtomicU32, _expected: u32, _deadline: u64) -> crate::errno::Result<()> {
-    unimplemented!()
-}
-pub fn futex_wake(_word: *const core::sync::atomic::AtomicU32, _count: usize) -> usize {
-    unimplemented!()
+/// What the scheduler tells of itself.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Statistics {
+    pub threads: usize,
+    /// Nanoseconds the CPU was halted.
+    pub idle_ns: u64,
 }

@@ -1,0 +1,120 @@
+//! The PVH boot information (Xen's include/public/arch-x86/hvm/start_info.h): read once, copied, checked.
+
+use super::BootInfo;
+use crate::arch::{image, paging};
+use crate::critical::Guarded;
+use crate::memory::{self, map::Regions};
+
+const MAGIC: u32 = 0x336e_c578;
+const RAM: u32 = 1;
+/// What lies below is the firmware's and the loader's.
+const LOW_MEMORY_END: u64 = 1 << 20;
+const LONGEST_COMMAND_LINE: usize = 4096;
+const MOST_MAP_ENTRIES: u64 = 128;
+/// Larger than any payload (user-data is at most a few hundred KiB), bytes.
+const LARGEST_MODULE: u64 = 64 << 20;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct StartInfo {
+    magic: u32,
+    /// 0: without memory map; 1: with it.
+    version: u32,
+    flags: u32,
+    module_count: u32,
+    modules: u64,
+    command_line: u64,
+    rsdp: u64,
+    memory_map: u64,
+    memory_map_entries: u32,
+    reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Module {
+    address: u64,
+    size: u64,
+    command_line: u64,
+    reserved: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct MapEntry {
+    address: u64,
+    size: u64,
+    kind: u32,
+    reserved: u32,
+}
+
+static COMMAND_LINE: Guarded<[u8; LONGEST_COMMAND_LINE]> = Guarded::new([0; LONGEST_COMMAND_LINE]);
+
+/// Reads what the loader left at `address`, and gives the RAM it lists to the memory allocator.
+pub fn read(address: u64) -> Result<BootInfo, &'static str> {
+    let info: StartInfo = load(address).ok_or("the loader gave no boot information: start this image by PVH")?;
+    if info.magic != MAGIC {
+        return Err("the loader's boot information has a wrong magic number: start this image by PVH");
+    }
+    if info.version < 1 || info.memory_map_entries == 0 {
+        return Err("the loader gave no memory map (PVH version 1): use a newer loader");
+    }
+    let command_line = copy_command_line(info.command_line);
+    let module: Option<Module> = if info.module_count > 0 { load(info.modules) } else { None };
+    let module = module.filter(|module| module.address != 0 && module.size <= LARGEST_MODULE);
+    let mut free = Regions::new();
+    let mut total = 0u64;
+    for index in 0..(info.memory_map_entries as u64).min(MOST_MAP_ENTRIES) {
+        let place = info.memory_map.checked_add(index * size_of::<MapEntry>() as u64);
+        let entry: MapEntry = place.and_then(load).ok_or("the loader's memory map cannot be read")?;
+        if entry.kind == RAM {
+            total = total.saturating_add(entry.size);
+            free.add(entry.address, entry.size, LOW_MEMORY_END..paging::IDENTITY_END);
+        }
+    }
+    free.remove(image::all());
+    if let Some(module) = &module {
+        free.remove(module.address..module.address.saturating_add(module.size));
+    }
+    // The first page table entries come from the reserve, so the module is mapped once there is RAM for them.
+    memory::init(&free, total);
+    let module = module.and_then(|module| slice(module.address, module.size as usize));
+    Ok(BootInfo { command_line, module, rsdp: Some(info.rsdp).filter(|rsdp| *rsdp != 0) })
+}
+
+/// Copies a structure out of memory the loader wrote.
+fn load<T: Copy>(address: u64) -> Option<T> {
+    if address == 0 {
+        return None;
+    }
+    let place = memory::map_ram(address, size_of::<T>())?;
+    // SAFETY: mapped just now; the structures read here are plain numbers, valid for any contents.
+    Some(unsafe { place.cast::<T>().read_unaligned() })
+}
+
+fn slice(address: u64, length: usize) -> Option<&'static [u8]> {
+    let place = memory::map_ram(address, length)?;
+    // SAFETY: mapped just now, and taken out of the free RAM, so nothing writes it.
+    Some(unsafe { core::slice::from_raw_parts(place.as_ptr(), length) })
+}
+
+/// Copies the command line away from memory that will be used for other things. One that is too long is cut, bytes that are
+/// not UTF-8 end it.
+fn copy_command_line(address: u64) -> &'static str {
+    // SAFETY: at boot, called once.
+    let buffer = unsafe { COMMAND_LINE.get() };
+    let mut length = 0;
+    while length < buffer.len() {
+        let Some(byte) = address.checked_add(length as u64).and_then(load::<u8>) else { break };
+        if byte == 0 {
+            break;
+        }
+        buffer[length] = byte;
+        length += 1;
+    }
+    let bytes = &buffer[..length];
+    match core::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => core::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""),
+    }
+}

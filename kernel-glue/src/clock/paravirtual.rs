@@ -1,0 +1,112 @@
+//! What the hypervisor and the CPU say about the time: kvm-clock, and the frequency leaves of CPUID.
+//!
+//! Sources: Linux Documentation/virt/kvm/x86/msr.rst and cpuid.rst; Intel SDM volume 2, CPUID leaves 0x15 and 0x16; the timing
+//! leaf 0x4000_0010 is VMware's proposal, given by KVM-based hosts too.
+
+use crate::arch::cpu::{self, cpuid};
+use core::cell::UnsafeCell;
+
+const KVM_SIGNATURE: [u32; 3] = [0x4b4d_564b, 0x564b_4d56, 0x4d];
+const FEATURES: u32 = 0x4000_0001;
+const CLOCKSOURCE2: u32 = 1 << 3;
+const MSR_WALL_CLOCK: u32 = 0x4b56_4d00;
+const MSR_SYSTEM_TIME: u32 = 0x4b56_4d01;
+const TIMING: u32 = 0x4000_0010;
+
+/// `pvclock_vcpu_time_info`, then `pvclock_wall_clock`.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Shared {
+    version: u32,
+    padding: u32,
+    tsc_timestamp: u64,
+    system_time: u64,
+    tsc_to_system_mul: u32,
+    tsc_shift: i8,
+    flags: u8,
+    padding_2: [u8; 2],
+    wall_version: u32,
+    wall_seconds: u32,
+    wall_nanoseconds: u32,
+}
+
+struct Page(UnsafeCell<Shared>);
+// SAFETY: the hypervisor writes it when asked to at boot; read with volatile accesses.
+unsafe impl Sync for Page {}
+static PAGE: Page = Page(UnsafeCell::new(Shared {
+    version: 0,
+    padding: 0,
+    tsc_timestamp: 0,
+    system_time: 0,
+    tsc_to_system_mul: 0,
+    tsc_shift: 0,
+    flags: 0,
+    padding_2: [0; 2],
+    wall_version: 0,
+    wall_seconds: 0,
+    wall_nanoseconds: 0,
+}));
+
+/// The TSC's frequency, and nanoseconds since the Unix epoch at `timestamp`, from KVM.
+pub struct KvmClock {
+    pub frequency: u64,
+    pub wall: u64,
+}
+
+/// Asks KVM, if that is what runs us. `timestamp`: the TSC just now.
+pub fn kvm_clock(timestamp: u64) -> Option<KvmClock> {
+    if !cpu::hypervisor_present() {
+        return None;
+    }
+    let signature = core::arch::x86_64::__cpuid(0x4000_0000);
+    if [signature.ebx, signature.ecx, signature.edx] != KVM_SIGNATURE {
+        return None;
+    }
+    if core::arch::x86_64::__cpuid(FEATURES).eax & CLOCKSOURCE2 == 0 {
+        return None;
+    }
+    let address = PAGE.0.get() as u64;
+    let wall_offset = core::mem::offset_of!(Shared, wall_version) as u64;
+    // SAFETY: CPUID offers the registers; the page is ours, aligned so that neither structure crosses a page, and identity-mapped.
+    // Bit 0 turns the clock on; it is turned off again so that the hypervisor does not write for ever.
+    let shared = unsafe {
+        cpu::write_msr(MSR_WALL_CLOCK, address + wall_offset);
+        cpu::write_msr(MSR_SYSTEM_TIME, address | 1);
+        let shared = PAGE.0.get().read_volatile();
+        cpu::write_msr(MSR_SYSTEM_TIME, 0);
+        shared
+    };
+    if shared.version & 1 != 0 || shared.tsc_to_system_mul == 0 || shared.tsc_shift.unsigned_abs() > 31 {
+        return None;
+    }
+    // nanoseconds = (ticks << shift) * mul >> 32, so frequency = 10^9 * 2^32 / (mul << shift).
+    let scaled = 1_000_000_000u128 << 32;
+    let shift = shared.tsc_shift;
+    let multiplier = shared.tsc_to_system_mul as u128;
+    let frequency = if shift >= 0 { scaled / (multiplier << shift) } else { (scaled << -shift) / multiplier } as u64;
+    let passed = timestamp.saturating_sub(shared.tsc_timestamp) as u128;
+    let since_boot = shared.system_time + (passed * 1_000_000_000 / frequency.max(1) as u128) as u64;
+    let wall = shared.wall_seconds as u64 * 1_000_000_000 + shared.wall_nanoseconds as u64 + since_boot;
+    Some(KvmClock { frequency, wall })
+}
+
+/// The TSC's frequency from CPUID, where it says.
+pub fn cpuid_frequency() -> Option<u64> {
+    let timing = (cpu::hypervisor_present() && core::arch::x86_64::__cpuid(0x4000_0000).eax >= TIMING)
+        .then(|| core::arch::x86_64::__cpuid(TIMING).eax as u64 * 1000);
+    if let Some(frequency @ 1..) = timing {
+        return Some(frequency);
+    }
+    // 0x15: TSC / crystal = EBX / EAX, crystal in Hz in ECX. 0x16: base frequency in MHz, good enough where the crystal is not told.
+    let ratio = cpuid(0x15);
+    if ratio.eax != 0 && ratio.ebx != 0 {
+        if ratio.ecx != 0 {
+            return Some(ratio.ecx as u64 * ratio.ebx as u64 / ratio.eax as u64);
+        }
+        let base = cpuid(0x16).eax as u64 & 0xffff;
+        if base != 0 {
+            return Some(base * 1_000_000);
+        }
+    }
+    None
+}

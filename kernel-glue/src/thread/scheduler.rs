@@ -1,0 +1,369 @@
+//! Who runs: two first-in-first-out queues (High before Normal), time slices, polling, idling.
+
+use super::timers::{NOWHERE, Sleeper, Timers};
+use super::waiting::Node;
+use super::{Priority, Statistics};
+use crate::arch::{apic, context, cpu, interrupts};
+use crate::clock;
+use crate::critical::{self, ATTENTION, DEPTH, Guarded, INTERRUPTED, OUTRANKED};
+use crate::memory::{reserve, stacks::Stack};
+use core::ptr::null_mut;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// What moves packets (or any other polled work) when threads do not: called by the scheduler, never re-entered.
+pub trait Poller {
+    /// Does a bounded amount of work: called when idle, at preemption and every few switches.
+    fn poll(&self);
+    /// Monotonic nanoseconds at which `poll` next has something to do; `u64::MAX` for never.
+    fn deadline(&self) -> u64;
+    /// Asks the device for an interrupt; false when work is already there (then do not sleep).
+    fn arm(&self) -> bool;
+}
+
+/// How long a thread runs before others of its priority have their turn, nanoseconds.
+const SLICE: u64 = 5_000_000;
+/// While threads keep handing the CPU to each other, devices are polled at every so many switches.
+const SWITCHES_BETWEEN_POLLS: u32 = 16;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    Ready,
+    Blocked,
+    Dead,
+}
+
+/// A thread. Lives in the kernel heap from spawn to the switch after its exit.
+pub(super) struct Thread {
+    pub stack_pointer: u64,
+    pub fs_base: u64,
+    pub id: u32,
+    pub errno: i32,
+    pub priority: Priority,
+    pub state: State,
+    pub timed_out: bool,
+    pub deadline: u64,
+    pub timer_place: usize,
+    /// The wait nodes of a blocked thread, on its own stack.
+    pub nodes: *mut Node,
+    pub node_count: usize,
+    pub next_ready: *mut Thread,
+    pub next: *mut Thread,
+    pub previous: *mut Thread,
+    pub stack: Stack,
+}
+
+impl Sleeper for *mut Thread {
+    // SAFETY (all three): only living threads are in the heap, and only the critical section touches it.
+    fn deadline(self) -> u64 {
+        unsafe { (*self).deadline }
+    }
+    fn place(self) -> usize {
+        unsafe { (*self).timer_place }
+    }
+    fn set_place(self, place: usize) {
+        unsafe { (*self).timer_place = place }
+    }
+}
+
+/// Threads ready to run, oldest first, linked through `next_ready`.
+struct Queue {
+    first: *mut Thread,
+    last: *mut Thread,
+}
+
+impl Queue {
+    const fn new() -> Self {
+        Queue { first: null_mut(), last: null_mut() }
+    }
+
+    fn push(&mut self, thread: *mut Thread) {
+        // SAFETY: queued threads are alive, and in one queue at a time.
+        unsafe {
+            (*thread).next_ready = null_mut();
+            if self.first.is_null() { self.first = thread } else { (*self.last).next_ready = thread }
+        }
+        self.last = thread;
+    }
+
+    fn pop(&mut self) -> Option<*mut Thread> {
+        let thread = self.first;
+        if thread.is_null() {
+            return None;
+        }
+        // SAFETY: as in push.
+        self.first = unsafe { (*thread).next_ready };
+        Some(thread)
+    }
+}
+
+pub(super) struct Scheduler {
+    high: Queue,
+    normal: Queue,
+    pub current: *mut Thread,
+    /// Every thread, newest first.
+    pub all: *mut Thread,
+    pub count: usize,
+    pub next_id: u32,
+    /// A thread that has exited and whose stack is no longer in use, to be freed by the next one to run.
+    pub dead: *mut Thread,
+    pub timers: Timers<*mut Thread>,
+    poller: Option<&'static dyn Poller>,
+    switches: u32,
+    slice_end: u64,
+    idle: u64,
+}
+
+pub(super) static SCHEDULER: Guarded<Scheduler> = Guarded::new(Scheduler {
+    high: Queue::new(),
+    normal: Queue::new(),
+    current: null_mut(),
+    all: null_mut(),
+    count: 0,
+    next_id: 1,
+    dead: null_mut(),
+    timers: Timers::new(),
+    poller: None,
+    switches: 0,
+    slice_end: 0,
+    idle: 0,
+});
+
+/// The scheduler's state. Every function of this folder that is called from outside enters the critical section first.
+#[allow(clippy::mut_from_ref)] // as Guarded::get
+#[inline(always)]
+pub(super) fn scheduler() -> &'static mut Scheduler {
+    // SAFETY: inside the critical section; references are not kept across a poll, a switch or a call that takes another.
+    unsafe { SCHEDULER.get() }
+}
+
+pub fn set_poller(poller: &'static dyn Poller) {
+    let _critical = critical::enter();
+    scheduler().poller = Some(poller);
+}
+
+pub fn statistics() -> Statistics {
+    let _critical = critical::enter();
+    Statistics { threads: scheduler().count, idle_ns: scheduler().idle }
+}
+
+fn current() -> Option<&'static mut Thread> {
+    // SAFETY: the running thread's record lives until the switch after its exit.
+    unsafe { scheduler().current.as_mut() }
+}
+
+/// The running thread's number, from 1; 0 at boot.
+pub fn current_id() -> u32 {
+    current().map_or(0, |thread| thread.id)
+}
+
+pub fn errno() -> i32 {
+    current().map_or(0, |thread| thread.errno)
+}
+
+pub fn set_errno(errno: i32) {
+    if let Some(thread) = current() {
+        thread.errno = errno;
+    }
+}
+
+/// Changes the calling thread's priority.
+pub fn set_priority(priority: Priority) {
+    let _critical = critical::enter();
+    if let Some(thread) = current() {
+        thread.priority = priority;
+        // Lowered, it may be outranked now.
+        ATTENTION.store(ATTENTION.load(Relaxed) | OUTRANKED, Relaxed);
+    }
+}
+
+impl Scheduler {
+    fn queue(&mut self, priority: Priority) -> &mut Queue {
+        if priority == Priority::High { &mut self.high } else { &mut self.normal }
+    }
+
+    /// Puts a thread behind the others of its priority.
+    pub fn make_ready(&mut self, thread: *mut Thread) {
+        // SAFETY: the thread is alive, and so is the current one (if any).
+        unsafe {
+            (*thread).state = State::Ready;
+            let priority = (*thread).priority;
+            self.queue(priority).push(thread);
+            if self.current.as_ref().is_some_and(|current| priority > current.priority) {
+                ATTENTION.store(ATTENTION.load(Relaxed) | OUTRANKED, Relaxed);
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<*mut Thread> {
+        self.high.pop().or_else(|| self.normal.pop())
+    }
+
+    fn none_ready(&self) -> bool {
+        self.high.first.is_null() && self.normal.first.is_null()
+    }
+}
+
+/// Polls the devices and wakes the threads whose deadline has come; answers what time it is.
+fn poll() -> u64 {
+    ATTENTION.store(0, Relaxed);
+    scheduler().switches = 0;
+    reserve::refill();
+    if let Some(poller) = scheduler().poller {
+        poller.poll();
+    }
+    let now = clock::now();
+    while let Some(thread) = scheduler().timers.expired(now) {
+        // SAFETY: only living, blocked threads have a deadline.
+        unsafe {
+            (*thread).timed_out = true;
+            super::waiting::unlink(&mut *thread);
+        }
+        scheduler().make_ready(thread);
+    }
+    now
+}
+
+/// Halts until an interrupt or the next deadline, unless there is work already.
+fn idle() {
+    let mut deadline = scheduler().timers.first();
+    if let Some(poller) = scheduler().poller {
+        if !poller.arm() {
+            return;
+        }
+        deadline = deadline.min(poller.deadline());
+    }
+    let before = clock::now();
+    if deadline > before {
+        interrupts::sleep(|| apic::arm_by(deadline, before));
+        let slept = clock::now() - before;
+        scheduler().idle += slept;
+        clock::refine();
+    }
+}
+
+/// Gives the CPU to the next ready thread, and returns when the calling one has it again. The caller has queued the current
+/// thread, or blocked it, or it is dead.
+pub(super) fn schedule() {
+    scheduler().switches += 1;
+    if scheduler().switches >= SWITCHES_BETWEEN_POLLS || scheduler().none_ready() {
+        let now = poll();
+        begin_slice(now);
+    }
+    let next = loop {
+        match scheduler().next() {
+            Some(thread) => break thread,
+            None => idle(),
+        }
+        let now = poll();
+        if !scheduler().none_ready() {
+            begin_slice(now);
+        }
+    };
+    let previous = core::mem::replace(&mut scheduler().current, next);
+    if next == previous {
+        return;
+    }
+    let depth = DEPTH.load(Relaxed);
+    // SAFETY: both records are alive (a dead one until `reap` below runs); `next` is suspended in this function or new, and its
+    // thread-local block belongs to it.
+    unsafe {
+        cpu::write_msr(cpu::IA32_FS_BASE, (*next).fs_base);
+        context::context_switch(&mut (*previous).stack_pointer, (*next).stack_pointer);
+    }
+    DEPTH.store(depth, Relaxed);
+    super::life::reap();
+}
+
+/// Sees to it that the running thread is interrupted when its turn is over.
+fn begin_slice(now: u64) {
+    scheduler().slice_end = now + SLICE;
+    apic::arm_by(now + SLICE, now);
+}
+
+/// Lets the other threads of the caller's priority (and above) run first.
+pub fn yield_now() {
+    let _critical = critical::enter();
+    give_way();
+}
+
+fn give_way() {
+    let current = scheduler().current;
+    if !current.is_null() && !scheduler().none_ready() {
+        scheduler().make_ready(current);
+        schedule();
+    }
+}
+
+/// Called by the interrupt trampoline inside the critical section: an interrupt came while the program ran.
+pub extern "C" fn preempted() {
+    let now = poll();
+    clock::refine();
+    let Some(thread) = current() else { return };
+    let outranked = thread.priority == Priority::Normal && !scheduler().high.first.is_null();
+    if outranked || now >= scheduler().slice_end {
+        begin_slice(now);
+        give_way();
+    } else {
+        apic::arm_by(scheduler().slice_end, now);
+    }
+    // A program that computes does not poll: packets have to interrupt it.
+    if let Some(poller) = scheduler().poller
+        && !poller.arm()
+    {
+        ATTENTION.store(ATTENTION.load(Relaxed) | INTERRUPTED, Relaxed);
+    }
+}
+
+/// Called when the kernel is left with something in ATTENTION. Enters it again, deals with it, and leaves it.
+#[cold]
+pub fn leave_kernel() {
+    while DEPTH.load(Relaxed) == 0 && ATTENTION.load(Relaxed) != 0 {
+        DEPTH.store(1, Relaxed);
+        if ATTENTION.load(Relaxed) & INTERRUPTED != 0 {
+            preempted();
+        } else {
+            ATTENTION.store(0, Relaxed);
+            if current().is_some_and(|thread| thread.priority == Priority::Normal) && !scheduler().high.first.is_null() {
+                give_way();
+            }
+        }
+        DEPTH.store(0, Relaxed);
+    }
+}
+
+/// Runs the first thread; the boot stack is not used again.
+pub fn start() -> ! {
+    let first = scheduler().next().expect("no thread to start");
+    scheduler().current = first;
+    let now = clock::now();
+    begin_slice(now);
+    let mut boot_stack_pointer = 0;
+    // SAFETY: `first` is new and prepared; nothing comes back to the boot stack.
+    unsafe {
+        cpu::write_msr(cpu::IA32_FS_BASE, (*first).fs_base);
+        context::context_switch(&mut boot_stack_pointer, (*first).stack_pointer);
+    }
+    cpu::halt()
+}
+
+impl Thread {
+    pub fn new(id: u32, priority: Priority, stack: Stack, fs_base: u64, stack_pointer: u64) -> Self {
+        Thread {
+            stack_pointer,
+            fs_base,
+            id,
+            errno: 0,
+            priority,
+            state: State::Blocked,
+            timed_out: false,
+            deadline: u64::MAX,
+            timer_place: NOWHERE,
+            nodes: null_mut(),
+            node_count: 0,
+            next_ready: null_mut(),
+            next: null_mut(),
+            previous: null_mut(),
+            stack,
+        }
+    }
+}
