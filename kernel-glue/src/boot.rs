@@ -19,7 +19,11 @@ pub struct BootInfo {
     pub rsdp: Option<u64>,
 }
 
-static INFO: Guarded<BootInfo> = Guarded::new(BootInfo { command_line: "", module: None, rsdp: None });
+static INFO: Guarded<BootInfo> = Guarded::new(BootInfo {
+    command_line: "",
+    module: None,
+    rsdp: None,
+});
 
 pub fn info() -> &'static BootInfo {
     // SAFETY: written once, before there are threads.
@@ -97,7 +101,11 @@ impl ProgramStart {
             }
         }
         let argument_count = arguments.len();
-        ProgramStart { argument_count, arguments: null_terminated(arguments), environment: null_terminated(environment) }
+        ProgramStart {
+            argument_count,
+            arguments: null_terminated(arguments),
+            environment: null_terminated(environment),
+        }
     }
 }
 
@@ -119,8 +127,16 @@ fn program_name() -> &'static str {
     let files = image::files();
     // The builder writes the defaults at the blob's end or start; names elsewhere in the files are no harm.
     let tail = &files[files.len().saturating_sub(4096)..];
-    let Some(at) = tail.windows(KEY.len()).position(|window| window == KEY) else { return "cartridge" };
+    let Some(at) = tail.windows(KEY.len()).position(|window| window == KEY) else {
+        return "cartridge";
+    };
     let value = &tail[at + KEY.len()..];
-    let end = value.iter().position(|byte| matches!(byte, b',' | b'\n' | b'\r' | 0)).unwrap_or(value.len());
-    core::str::from_utf8(&value[..end]).ok().filter(|name| !name.is_empty()).unwrap_or("cartridge")
+    let end = value
+        .iter()
+        .position(|byte| matches!(byte, b',' | b'\n' | b'\r' | 0))
+        .unwrap_or(value.len());
+    core::str::from_utf8(&value[..end])
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or("cartridge")
 }

@@ -34,7 +34,11 @@ pub fn fill(buffer: &mut [u8]) -> Result<(), NoEntropy> {
     let now = clock::now();
     let generator = match slot {
         Some(generator) => generator,
-        None => slot.insert(Generator { stream: ChaCha20Rng::from_seed(seed().ok_or(NoEntropy)?), given: 0, seeded: now }),
+        None => slot.insert(Generator {
+            stream: ChaCha20Rng::from_seed(seed().ok_or(NoEntropy)?),
+            given: 0,
+            seeded: now,
+        }),
     };
     if generator.given >= RESEED_BYTES || now - generator.seeded > RESEED_AFTER {
         let mut mixed = Seed::default();
@@ -42,7 +46,11 @@ pub fn fill(buffer: &mut [u8]) -> Result<(), NoEntropy> {
         if let Some(fresh) = seed() {
             mixed.iter_mut().zip(fresh).for_each(|(mixed, fresh)| *mixed ^= fresh);
         }
-        *generator = Generator { stream: ChaCha20Rng::from_seed(mixed), given: 0, seeded: now };
+        *generator = Generator {
+            stream: ChaCha20Rng::from_seed(mixed),
+            given: 0,
+            seeded: now,
+        };
     }
     generator.stream.fill_bytes(buffer);
     generator.given = generator.given.saturating_add(buffer.len());
@@ -79,7 +87,10 @@ fn cpu_random() -> Option<Seed> {
     let rdrand = cpuid(1).ecx & 1 << 30 != 0;
     let mut seed = Seed::default();
     for chunk in seed.chunks_exact_mut(8) {
-        let word = rdseed.then(|| retry(rdseed64)).flatten().or_else(|| rdrand.then(|| retry(rdrand64)).flatten())?;
+        let word = rdseed
+            .then(|| retry(rdseed64))
+            .flatten()
+            .or_else(|| rdrand.then(|| retry(rdrand64)).flatten())?;
         chunk.copy_from_slice(&word.to_le_bytes());
     }
     // Broken ones are known to give all ones or all zeros.

@@ -31,7 +31,13 @@ pub fn route(gsi: u32, vector: &Vector, level_triggered: bool, active_low: bool)
 /// Called by the interrupt stub.
 pub extern "C" fn dispatch(vector: u32) {
     let slot = (vector as usize).wrapping_sub(FIRST_DEVICE_VECTOR as usize);
-    let Some(handler) = HANDLERS.get(slot).map(|slot| slot.load(Relaxed)).filter(|handler| !handler.is_null()) else { return };
+    let Some(handler) = HANDLERS
+        .get(slot)
+        .map(|slot| slot.load(Relaxed))
+        .filter(|handler| !handler.is_null())
+    else {
+        return;
+    };
     // SAFETY: only `claim` stores here, and what it stores are `fn()`s.
     unsafe { core::mem::transmute::<*mut (), fn()>(handler)() }
 }

@@ -23,9 +23,9 @@ pub mod heap;
 pub mod memory;
 pub mod net;
 pub mod object;
+pub mod pci;
 pub mod thread;
 pub mod thread_types;
-pub mod pci;
 pub mod virtio;
 
 #[cfg(target_os = "hermit")]

@@ -22,7 +22,11 @@ pub fn exit(status: i32) -> ! {
 pub fn abort() -> ! {
     core::mem::forget(crate::critical::enter());
     if let Some(bytes) = memory::exhausted() {
-        raw!("out of memory: thread {} asked for {bytes} bytes, {}\n", thread::current_id(), memory::Room);
+        raw!(
+            "out of memory: thread {} asked for {bytes} bytes, {}\n",
+            thread::current_id(),
+            memory::Room
+        );
         exit(OUT_OF_MEMORY);
     }
     raw!("fault: abort in thread {}\n", thread::current_id());

@@ -2,9 +2,6 @@
 
 use crate::{critical, power};
 
-/// Status of a program that aborted: 128 and SIGABRT's number, as a shell reports it.
-const ABORTED: i32 = 134;
-
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_exit(status: i32) -> ! {
     let _critical = critical::enter();
@@ -13,5 +10,5 @@ pub extern "C" fn sys_exit(status: i32) -> ! {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_abort() -> ! {
-    sys_exit(ABORTED)
+    power::abort()
 }

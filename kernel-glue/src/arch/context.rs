@@ -69,7 +69,16 @@ const INITIAL_CONTROL: u64 = 0x037f_0000_1f80;
 pub unsafe fn prepare(top: u64, entry: u64, argument: u64) -> u64 {
     // Read upwards by context_switch: control words, r15, r14, r13, r12, rbp, rbx, return address. After the return the stack
     // pointer is `top`, so the call in context_begin leaves it as a function expects it.
-    let words = [INITIAL_CONTROL, 0, 0, argument, entry, 0, 0, context_begin as *const () as u64];
+    let words = [
+        INITIAL_CONTROL,
+        0,
+        0,
+        argument,
+        entry,
+        0,
+        0,
+        context_begin as *const () as u64,
+    ];
     let stack_pointer = top - size_of_val(&words) as u64;
     // SAFETY: the memory is the caller's promise.
     unsafe { (stack_pointer as *mut [u64; 8]).write(words) };

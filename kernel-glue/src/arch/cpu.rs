@@ -12,14 +12,24 @@ pub const IA32_FS_BASE: u32 = 0xc000_0100;
 pub fn cpuid(leaf: u32) -> CpuidResult {
     let range = leaf & 0xffff_0000;
     if leaf != range && __cpuid(range).eax < leaf {
-        return CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
+        return CpuidResult {
+            eax: 0,
+            ebx: 0,
+            ecx: 0,
+            edx: 0,
+        };
     }
     __cpuid(leaf)
 }
 
 pub fn cpuid_sub(leaf: u32, sub: u32) -> CpuidResult {
     if cpuid(leaf & 0xffff_0000).eax < leaf {
-        return CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
+        return CpuidResult {
+            eax: 0,
+            ebx: 0,
+            ecx: 0,
+            edx: 0,
+        };
     }
     __cpuid_count(leaf, sub)
 }
@@ -44,7 +54,9 @@ pub unsafe fn write_msr(register: u32, value: u64) {
 pub unsafe fn read_msr(register: u32) -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: by this function's contract; reading changes nothing.
-    unsafe { asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
+    };
     (high as u64) << 32 | low as u64
 }
 

@@ -30,7 +30,10 @@ struct Tables {
 struct Static(UnsafeCell<Tables>);
 // SAFETY: written once by `init`, before interrupts are on; afterwards only the CPU reads it.
 unsafe impl Sync for Static {}
-static TABLES: Static = Static(UnsafeCell::new(Tables { idt: [[0; 2]; VECTORS], tss: [0; 26] }));
+static TABLES: Static = Static(UnsafeCell::new(Tables {
+    idt: [[0; 2]; VECTORS],
+    tss: [0; 26],
+}));
 
 unsafe extern "C" {
     static mut entry_gdt: [u64; 5];
@@ -70,7 +73,8 @@ pub unsafe fn init() {
     // SAFETY: the GDT has two free slots for the TSS descriptor; both tables live for ever and are filled in.
     unsafe {
         let gdt = &raw mut entry_gdt as *mut u64;
-        gdt.add(3).write(limit | (tss & 0xff_ffff) << 16 | 0x89 << 40 | (tss >> 24 & 0xff) << 56);
+        gdt.add(3)
+            .write(limit | (tss & 0xff_ffff) << 16 | 0x89 << 40 | (tss >> 24 & 0xff) << 56);
         gdt.add(4).write(tss >> 32);
         asm!("ltr ax", in("ax") TASK_SEGMENT, options(nostack, preserves_flags));
         asm!("lidt [{}]", in(reg) pointer.as_ptr(), options(readonly, nostack, preserves_flags));

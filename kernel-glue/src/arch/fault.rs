@@ -15,10 +15,28 @@ const MOST_STACK: u64 = 64 << 10;
 /// Intel SDM volume 3, table 6-1.
 fn name(vector: u64) -> &'static str {
     const NAMES: [&str; 22] = [
-        "divide error", "debug", "non-maskable interrupt", "breakpoint", "overflow", "bound range exceeded", "invalid opcode",
-        "device not available", "double fault", "coprocessor segment overrun", "invalid TSS", "segment not present",
-        "stack-segment fault", "general protection", "page fault", "reserved", "x87 floating-point error", "alignment check",
-        "machine check", "SIMD floating-point error", "virtualization exception", "control protection",
+        "divide error",
+        "debug",
+        "non-maskable interrupt",
+        "breakpoint",
+        "overflow",
+        "bound range exceeded",
+        "invalid opcode",
+        "device not available",
+        "double fault",
+        "coprocessor segment overrun",
+        "invalid TSS",
+        "segment not present",
+        "stack-segment fault",
+        "general protection",
+        "page fault",
+        "reserved",
+        "x87 floating-point error",
+        "alignment check",
+        "machine check",
+        "SIMD floating-point error",
+        "virtualization exception",
+        "control protection",
     ];
     NAMES.get(vector as usize).unwrap_or(&"reserved")
 }
@@ -40,15 +58,28 @@ fn cause(frame: &Frame, address: u64) -> &'static str {
 pub fn report(frame: &Frame, address: u64) -> ! {
     static REPORTING: AtomicBool = AtomicBool::new(false);
     if REPORTING.swap(true, Relaxed) {
-        raw!("fault: another one while reporting: {} at {:#x}\n", name(frame.vector), frame.rip);
+        raw!(
+            "fault: another one while reporting: {} at {:#x}\n",
+            name(frame.vector),
+            frame.rip
+        );
         power::exit(STATUS);
     }
     let cause = cause(frame, address);
     if cause == "out of memory for a stack" {
-        raw!("out of memory: the stack of thread {} asked for 4096 bytes, {}\n", thread::current_id(), memory::Room);
+        raw!(
+            "out of memory: the stack of thread {} asked for 4096 bytes, {}\n",
+            thread::current_id(),
+            memory::Room
+        );
         power::exit(power::OUT_OF_MEMORY);
     }
-    raw!("fault: {} (vector {}) error {:#x}", name(frame.vector), frame.vector, frame.error);
+    raw!(
+        "fault: {} (vector {}) error {:#x}",
+        name(frame.vector),
+        frame.vector,
+        frame.error
+    );
     if frame.vector == 14 {
         raw!(" address {address:#x}");
     }
@@ -60,9 +91,24 @@ pub fn report(frame: &Frame, address: u64) -> ! {
         "\nfault: rip {:#x} rsp {:#x} rbp {:#x} rflags {:#x}\n\
          fault: rax {:#x} rbx {:#x} rcx {:#x} rdx {:#x} rsi {:#x} rdi {:#x}\n\
          fault: r8 {:#x} r9 {:#x} r10 {:#x} r11 {:#x} r12 {:#x} r13 {:#x} r14 {:#x} r15 {:#x}\n",
-        frame.rip, frame.rsp, frame.rbp, frame.rflags,
-        frame.rax, frame.rbx, frame.rcx, frame.rdx, frame.rsi, frame.rdi,
-        frame.r8, frame.r9, frame.r10, frame.r11, frame.r12, frame.r13, frame.r14, frame.r15
+        frame.rip,
+        frame.rsp,
+        frame.rbp,
+        frame.rflags,
+        frame.rax,
+        frame.rbx,
+        frame.rcx,
+        frame.rdx,
+        frame.rsi,
+        frame.rdi,
+        frame.r8,
+        frame.r9,
+        frame.r10,
+        frame.r11,
+        frame.r12,
+        frame.r13,
+        frame.r14,
+        frame.r15
     );
     if image::text().contains(&frame.rip) {
         raw!("fault:   at {:#x}\n", frame.rip);
@@ -104,7 +150,9 @@ fn follows_call(address: u64) -> bool {
     if before[3] == 0xe8 {
         return true;
     }
-    [2, 3, 4, 6, 7].iter().any(|length| before[8 - length] == 0xff && call_length(before[9 - length]) == Some(*length))
+    [2, 3, 4, 6, 7]
+        .iter()
+        .any(|length| before[8 - length] == 0xff && call_length(before[9 - length]) == Some(*length))
 }
 
 /// Length of `FF modrm ...` when `modrm` says it is a near call (/2), SIB byte and displacement included.

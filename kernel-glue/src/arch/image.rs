@@ -33,7 +33,14 @@ pub fn files() -> &'static [u8] {
 
 /// Initial contents of thread-local storage, and the bytes a block has with the zeroed part included.
 pub fn thread_local_template() -> (&'static [u8], usize) {
-    let (start, data_end, end) = (&raw const __tls_start, &raw const __tls_data_end as usize, &raw const __tls_end as usize);
+    let (start, data_end, end) = (
+        &raw const __tls_start,
+        &raw const __tls_data_end as usize,
+        &raw const __tls_end as usize,
+    );
     // SAFETY: as in `files`; .tbss takes addresses after .tdata but no memory, and only its size is used.
-    (unsafe { core::slice::from_raw_parts(start, data_end - start as usize) }, end - start as usize)
+    (
+        unsafe { core::slice::from_raw_parts(start, data_end - start as usize) },
+        end - start as usize,
+    )
 }

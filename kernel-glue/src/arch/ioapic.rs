@@ -35,10 +35,16 @@ impl IoApic {
 pub fn route(gsi: u32, vector: u8, level_triggered: bool, active_low: bool) -> bool {
     let described = crate::acpi::io_apics();
     let candidates = described.as_ref().map_or(&DEFAULT[..], |list| list.as_slice());
-    let Some((address, first)) = candidates.iter().filter(|(_, first)| *first <= gsi).max_by_key(|(_, first)| *first) else {
+    let Some((address, first)) = candidates
+        .iter()
+        .filter(|(_, first)| *first <= gsi)
+        .max_by_key(|(_, first)| *first)
+    else {
         return false;
     };
-    let Some(io_apic) = memory::map_device(*address, 32).map(IoApic) else { return false };
+    let Some(io_apic) = memory::map_device(*address, 32).map(IoApic) else {
+        return false;
+    };
     let pin = gsi - first;
     let version = io_apic.read(VERSION);
     if version == u32::MAX || pin > version >> 16 & 0xff {

@@ -60,7 +60,11 @@ pub fn read(address: u64) -> Result<BootInfo, &'static str> {
         return Err("the loader gave no memory map (PVH version 1): use a newer loader");
     }
     let command_line = copy_command_line(info.command_line);
-    let module: Option<Module> = if info.module_count > 0 { load(info.modules) } else { None };
+    let module: Option<Module> = if info.module_count > 0 {
+        load(info.modules)
+    } else {
+        None
+    };
     let module = module.filter(|module| module.address != 0 && module.size <= LARGEST_MODULE);
     let mut free = Regions::new();
     let mut total = 0u64;
@@ -79,7 +83,11 @@ pub fn read(address: u64) -> Result<BootInfo, &'static str> {
     // The first page table entries come from the reserve, so the module is mapped once there is RAM for them.
     memory::init(&free, total);
     let module = module.and_then(|module| slice(module.address, module.size as usize));
-    Ok(BootInfo { command_line, module, rsdp: Some(info.rsdp).filter(|rsdp| *rsdp != 0) })
+    Ok(BootInfo {
+        command_line,
+        module,
+        rsdp: Some(info.rsdp).filter(|rsdp| *rsdp != 0),
+    })
 }
 
 /// Copies a structure out of memory the loader wrote.
@@ -105,7 +113,9 @@ fn copy_command_line(address: u64) -> &'static str {
     let buffer = unsafe { COMMAND_LINE.get() };
     let mut length = 0;
     while length < buffer.len() {
-        let Some(byte) = address.checked_add(length as u64).and_then(load::<u8>) else { break };
+        let Some(byte) = address.checked_add(length as u64).and_then(load::<u8>) else {
+            break;
+        };
         if byte == 0 {
             break;
         }

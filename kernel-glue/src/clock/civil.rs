@@ -28,7 +28,11 @@ impl Civil {
         let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let march_month = (5 * day_of_year + 2) / 153;
-        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        let month = if march_month < 10 {
+            march_month + 3
+        } else {
+            march_month - 9
+        };
         Civil {
             year: (era * 400 + year_of_era + (month <= 2) as u64) as u32,
             month: month as u32,
@@ -51,7 +55,11 @@ impl Civil {
         if !sane {
             return None;
         }
-        let (year, month) = if self.month > 2 { (self.year, self.month - 3) } else { (self.year - 1, self.month + 9) };
+        let (year, month) = if self.month > 2 {
+            (self.year, self.month - 3)
+        } else {
+            (self.year - 1, self.month + 9)
+        };
         let year = year as u64;
         let days = 365 * year + year / 4 - year / 100 + year / 400 + (month as u64 * 153 + 2) / 5 + self.day as u64 - 1;
         let seconds = self.hour as u64 * 3600 + self.minute as u64 * 60 + self.second as u64;
@@ -62,8 +70,19 @@ impl Civil {
 impl fmt::Display for Civil {
     /// RFC 3339 with milliseconds.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Civil { year, month, day, hour, minute, second, millisecond } = self;
-        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+        let Civil {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            millisecond,
+        } = self;
+        write!(
+            formatter,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z"
+        )
     }
 }
 
@@ -143,39 +162,97 @@ mod tests {
         }
         for day in 0..80_000u64 {
             let seconds = day * 86_400 + day % 86_400;
-            assert_eq!(Civil::from_unix_nanoseconds(seconds * NANOSECONDS_PER_SECOND).to_unix_seconds(), Some(seconds));
+            assert_eq!(
+                Civil::from_unix_nanoseconds(seconds * NANOSECONDS_PER_SECOND).to_unix_seconds(),
+                Some(seconds)
+            );
         }
     }
 
-    const EVENING: Registers =
-        Registers { second: 0x40, minute: 0x59, hour: 0x17, day: 0x20, month: 0x11, year: 0x26, century: 0x20, status_b: 2 };
+    const EVENING: Registers = Registers {
+        second: 0x40,
+        minute: 0x59,
+        hour: 0x17,
+        day: 0x20,
+        month: 0x11,
+        year: 0x26,
+        century: 0x20,
+        status_b: 2,
+    };
 
     #[test]
     fn decimal_binary_and_twelve_hours_say_the_same() {
         let expected = EVENING.date().unwrap().to_unix_seconds();
         assert_eq!(expected, Some(1_795_197_580));
-        let binary = Registers { second: 40, minute: 59, hour: 17, day: 20, month: 11, year: 26, century: 20, status_b: 6 };
+        let binary = Registers {
+            second: 40,
+            minute: 59,
+            hour: 17,
+            day: 20,
+            month: 11,
+            year: 26,
+            century: 20,
+            status_b: 6,
+        };
         assert_eq!(binary.date().unwrap().to_unix_seconds(), expected);
-        let twelve = Registers { hour: 0x85, status_b: 0, ..EVENING };
+        let twelve = Registers {
+            hour: 0x85,
+            status_b: 0,
+            ..EVENING
+        };
         assert_eq!(twelve.date().unwrap().to_unix_seconds(), expected);
         let no_century = Registers { century: 0, ..EVENING };
         assert_eq!(no_century.date().unwrap().to_unix_seconds(), expected);
-        let midnight = Registers { hour: 0x12, status_b: 0, ..EVENING };
+        let midnight = Registers {
+            hour: 0x12,
+            status_b: 0,
+            ..EVENING
+        };
         assert_eq!(midnight.date().unwrap().hour, 0);
-        let noon = Registers { hour: 0x92, status_b: 0, ..EVENING };
+        let noon = Registers {
+            hour: 0x92,
+            status_b: 0,
+            ..EVENING
+        };
         assert_eq!(noon.date().unwrap().hour, 12);
     }
 
     #[test]
     fn nonsense_is_refused() {
-        let ones = Registers { second: 255, minute: 255, hour: 255, day: 255, month: 255, year: 255, century: 255, status_b: 255 };
+        let ones = Registers {
+            second: 255,
+            minute: 255,
+            hour: 255,
+            day: 255,
+            month: 255,
+            year: 255,
+            century: 255,
+            status_b: 255,
+        };
         assert!(ones.date().and_then(Civil::to_unix_seconds).is_none());
         for value in 0..=255 {
             for status_b in [0, 2, 4, 6] {
-                let registers = Registers { second: value, minute: value, hour: value, day: value, month: value, year: value, century: value, status_b };
+                let registers = Registers {
+                    second: value,
+                    minute: value,
+                    hour: value,
+                    day: value,
+                    month: value,
+                    year: value,
+                    century: value,
+                    status_b,
+                };
                 let _ = registers.date().and_then(Civil::to_unix_seconds);
             }
         }
-        assert!(Registers { hour: 0, status_b: 0, ..EVENING }.date().is_none());
+        assert!(
+            Registers {
+                hour: 0,
+                status_b: 0,
+                ..EVENING
+            }
+            .date()
+            .is_none()
+        );
     }
 }

@@ -83,7 +83,11 @@ pub fn kvm_clock(timestamp: u64) -> Option<KvmClock> {
     let scaled = 1_000_000_000u128 << 32;
     let shift = shared.tsc_shift;
     let multiplier = shared.tsc_to_system_mul as u128;
-    let frequency = if shift >= 0 { scaled / (multiplier << shift) } else { (scaled << -shift) / multiplier } as u64;
+    let frequency = if shift >= 0 {
+        scaled / (multiplier << shift)
+    } else {
+        (scaled << -shift) / multiplier
+    } as u64;
     let passed = timestamp.saturating_sub(shared.tsc_timestamp) as u128;
     let since_boot = shared.system_time + (passed * 1_000_000_000 / frequency.max(1) as u128) as u64;
     let wall = shared.wall_seconds as u64 * 1_000_000_000 + shared.wall_nanoseconds as u64 + since_boot;

@@ -11,7 +11,11 @@ pub struct Scale {
 impl Scale {
     /// Time begins at 0 with `ticks`, at `frequency` ticks a second (at least 1).
     pub const fn new(ticks: u64, frequency: u64) -> Self {
-        Scale { base_ticks: ticks, base_nanoseconds: 0, factor: factor(frequency) }
+        Scale {
+            base_ticks: ticks,
+            base_nanoseconds: 0,
+            factor: factor(frequency),
+        }
     }
 
     #[inline(always)]
@@ -24,12 +28,17 @@ impl Scale {
     /// The counter's value at `nanoseconds` (at the base or later).
     pub const fn ticks(&self, nanoseconds: u64) -> u64 {
         let passed = nanoseconds.saturating_sub(self.base_nanoseconds);
-        self.base_ticks.saturating_add((((passed as u128) << 32) / self.factor as u128) as u64)
+        self.base_ticks
+            .saturating_add((((passed as u128) << 32) / self.factor as u128) as u64)
     }
 
     /// The same time at `ticks`, another speed from there on.
     pub const fn at_frequency(&self, ticks: u64, frequency: u64) -> Self {
-        Scale { base_ticks: ticks, base_nanoseconds: self.nanoseconds(ticks), factor: factor(frequency) }
+        Scale {
+            base_ticks: ticks,
+            base_nanoseconds: self.nanoseconds(ticks),
+            factor: factor(frequency),
+        }
     }
 }
 
@@ -41,7 +50,11 @@ const fn factor(frequency: u64) -> u64 {
 
 /// Ticks a second, when `ticks` passed while a reference of `reference_frequency` counted `reference_ticks`.
 pub const fn measured_frequency(ticks: u64, reference_ticks: u64, reference_frequency: u64) -> u64 {
-    if reference_ticks == 0 { 0 } else { (ticks as u128 * reference_frequency as u128 / reference_ticks as u128) as u64 }
+    if reference_ticks == 0 {
+        0
+    } else {
+        (ticks as u128 * reference_frequency as u128 / reference_ticks as u128) as u64
+    }
 }
 
 #[cfg(test)]
@@ -53,7 +66,9 @@ mod tests {
         let scale = Scale::new(5_000, 3_000_000_000);
         assert_eq!(scale.nanoseconds(5_000), 0);
         let year = 365 * 86_400;
-        let error = scale.nanoseconds(5_000 + year * 3_000_000_000).abs_diff(year * 1_000_000_000);
+        let error = scale
+            .nanoseconds(5_000 + year * 3_000_000_000)
+            .abs_diff(year * 1_000_000_000);
         assert!(error < year * 10, "{error} ns off");
         let ticks = scale.ticks(1_000_000);
         assert!(scale.nanoseconds(ticks).abs_diff(1_000_000) <= 1);
@@ -75,6 +90,6 @@ mod tests {
             let _ = scale.ticks(scale.nanoseconds(1));
         }
         assert_eq!(measured_frequency(1000, 0, 5), 0);
-        assert_eq!(measured_frequency(3_000_000, 1193, 1_193_182), 3_000_457_670);
+        assert_eq!(measured_frequency(3_000_000, 1193, 1_193_182), 3_000_457_669);
     }
 }

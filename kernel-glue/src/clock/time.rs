@@ -75,7 +75,10 @@ fn measure_roughly(scale: &mut Scale) {
             return;
         }
     }
-    crate::log!(Warn, "no clock of known speed (kvm-clock, CPUID, interval timer): times are off by an unknown factor");
+    crate::log!(
+        Warn,
+        "no clock of known speed (kvm-clock, CPUID, interval timer): times are off by an unknown factor"
+    );
     apic::calibrate(now());
 }
 
@@ -102,7 +105,11 @@ fn refine_rough() {
         pit::start();
         let begin = cpu::timestamp();
         MEASURED_FROM.store(begin, Relaxed);
-        *scale = Scale { base_nanoseconds: scale.nanoseconds(begin), base_ticks: begin, ..*scale };
+        *scale = Scale {
+            base_nanoseconds: scale.nanoseconds(begin),
+            base_ticks: begin,
+            ..*scale
+        };
     } else if counted >= LONG {
         *scale = scale.at_frequency(now, measured_frequency(now - begin, counted, pit::FREQUENCY));
         ROUGH.store(false, Relaxed);

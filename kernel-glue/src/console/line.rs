@@ -17,7 +17,11 @@ pub struct Line {
 impl Line {
     /// Begins a line at `time`, nanoseconds since the Unix epoch.
     pub fn new(time: u64, level: Level) -> Self {
-        let mut line = Line { bytes: [0; SIZE], length: 0, full: false };
+        let mut line = Line {
+            bytes: [0; SIZE],
+            length: 0,
+            full: false,
+        };
         let level = match level {
             Level::Error => "error",
             Level::Warn => "warn",
@@ -59,7 +63,14 @@ impl Write for Line {
                 '\t' => self.push(b"\\t"),
                 control if control < ' ' => {
                     let digit = |value: u32| b"0123456789abcdef"[value as usize & 15];
-                    self.push(&[b'\\', b'u', b'0', b'0', digit(control as u32 >> 4), digit(control as u32)]);
+                    self.push(&[
+                        b'\\',
+                        b'u',
+                        b'0',
+                        b'0',
+                        digit(control as u32 >> 4),
+                        digit(control as u32),
+                    ]);
                 }
                 other => self.push(other.encode_utf8(&mut [0; 4]).as_bytes()),
             }
@@ -80,7 +91,10 @@ mod tests {
 
     #[test]
     fn a_line_has_the_agreed_fields() {
-        assert_eq!(line("hello"), "{\"ts\":\"2026-11-20T17:59:40.123Z\",\"level\":\"warn\",\"from\":\"kernel\",\"msg\":\"hello\"}\n");
+        assert_eq!(
+            line("hello"),
+            "{\"ts\":\"2026-11-20T17:59:40.123Z\",\"level\":\"warn\",\"from\":\"kernel\",\"msg\":\"hello\"}\n"
+        );
     }
 
     #[test]

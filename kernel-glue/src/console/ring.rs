@@ -8,7 +8,10 @@ pub struct Ring<const SIZE: usize> {
 
 impl<const SIZE: usize> Ring<SIZE> {
     pub const fn new() -> Self {
-        Ring { bytes: [0; SIZE], end: 0 }
+        Ring {
+            bytes: [0; SIZE],
+            end: 0,
+        }
     }
 
     pub fn push(&mut self, bytes: &[u8]) {

@@ -25,8 +25,13 @@ struct Chunks {
     used: u64,
 }
 
-static CHUNKS: Guarded<Chunks> =
-    Guarded::new(Chunks { heaps: [const { Heap::empty() }; MOST_CHUNKS], count: 0, recent: 0, total: 0, used: 0 });
+static CHUNKS: Guarded<Chunks> = Guarded::new(Chunks {
+    heaps: [const { Heap::empty() }; MOST_CHUNKS],
+    count: 0,
+    recent: 0,
+    total: 0,
+    used: 0,
+});
 
 /// Bytes in use.
 pub fn used() -> u64 {
@@ -50,10 +55,17 @@ impl Chunks {
     }
 
     fn grow(&mut self, layout: Layout) -> Option<()> {
-        let needed = (layout.size() as u64).checked_add(layout.align() as u64)?.checked_add(MARGIN)?;
-        let wanted = needed.max(SMALLEST_CHUNK).max(self.total / 8).checked_next_multiple_of(4096)?;
+        let needed = (layout.size() as u64)
+            .checked_add(layout.align() as u64)?
+            .checked_add(MARGIN)?;
+        let wanted = needed
+            .max(SMALLEST_CHUNK)
+            .max(self.total / 8)
+            .checked_next_multiple_of(4096)?;
         let least = needed.checked_next_multiple_of(4096)?;
-        let (start, size) = [wanted, least].into_iter().find_map(|size| Some((physical::take_contiguous(size)?, size)))?;
+        let (start, size) = [wanted, least]
+            .into_iter()
+            .find_map(|size| Some((physical::take_contiguous(size)?, size)))?;
         // Next to the last chunk it only has to be made longer.
         if let Some(last) = self.count.checked_sub(1)
             && self.heaps[last].bottom() as u64 + self.heaps[last].size() as u64 == start
@@ -74,7 +86,9 @@ impl Chunks {
 
     fn deallocate(&mut self, block: NonNull<u8>, layout: Layout) {
         let address = block.as_ptr() as usize;
-        let owner = self.heaps[..self.count].iter_mut().find(|heap| (heap.bottom() as usize..heap.top() as usize).contains(&address));
+        let owner = self.heaps[..self.count]
+            .iter_mut()
+            .find(|heap| (heap.bottom() as usize..heap.top() as usize).contains(&address));
         if let Some(heap) = owner {
             // SAFETY: the block came from this heap with this layout (Allocator's contract, passed on by our caller).
             unsafe { heap.deallocate(block, layout) }

@@ -15,7 +15,10 @@ pub struct Regions {
 
 impl Regions {
     pub const fn new() -> Self {
-        Regions { list: [(0, 0); MOST_REGIONS], length: 0 }
+        Regions {
+            list: [(0, 0); MOST_REGIONS],
+            length: 0,
+        }
     }
 
     pub fn as_slice(&self) -> &[(u64, u64)] {
@@ -32,7 +35,10 @@ impl Regions {
     /// Adds RAM at `start`, `size` bytes: rounded inwards to pages, kept within `usable`, without what was added before.
     pub fn add(&mut self, start: u64, size: u64, usable: Range<u64>) {
         let end = start.saturating_add(size).min(usable.end) & !(PAGE - 1);
-        let start = start.max(usable.start).checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
+        let start = start
+            .max(usable.start)
+            .checked_next_multiple_of(PAGE)
+            .unwrap_or(u64::MAX);
         let known = *self;
         let mut pieces = Regions::new();
         pieces.push(start, end);
@@ -49,7 +55,10 @@ impl Regions {
         if reserved.is_empty() {
             return;
         }
-        let (start, end) = (reserved.start & !(PAGE - 1), reserved.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX));
+        let (start, end) = (
+            reserved.start & !(PAGE - 1),
+            reserved.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX),
+        );
         let before = *self;
         *self = Regions::new();
         for &(from, to) in before.as_slice() {
@@ -101,7 +110,10 @@ mod tests {
 
     #[test]
     fn overlapping_entries_count_once() {
-        assert_eq!(regions(&[(0x10_0000, 0x1000), (0x10_0000, 0x2000)], &[]), [(0x10_0000, 0x10_1000), (0x10_1000, 0x10_2000)]);
+        assert_eq!(
+            regions(&[(0x10_0000, 0x1000), (0x10_0000, 0x2000)], &[]),
+            [(0x10_0000, 0x10_1000), (0x10_1000, 0x10_2000)]
+        );
     }
 
     #[test]

@@ -25,7 +25,12 @@ struct Physical {
 }
 
 static PHYSICAL: Guarded<Physical> = Guarded::new(Physical {
-    regions: [Region { low: 0, high: 0, mapped_low: 0, mapped_high: 0 }; super::map::MOST_REGIONS],
+    regions: [Region {
+        low: 0,
+        high: 0,
+        mapped_low: 0,
+        mapped_high: 0,
+    }; super::map::MOST_REGIONS],
     count: 0,
     free_frames: 0,
     free_count: 0,
@@ -49,7 +54,12 @@ fn with<R>(work: impl FnOnce(&mut Physical) -> Option<R>) -> Option<R> {
 pub fn init(free: &Regions) {
     with(|physical| {
         for &(low, high) in free.as_slice() {
-            physical.regions[physical.count] = Region { low, high, mapped_low: low, mapped_high: high };
+            physical.regions[physical.count] = Region {
+                low,
+                high,
+                mapped_low: low,
+                mapped_high: high,
+            };
             physical.count += 1;
         }
         Some(())
@@ -94,7 +104,10 @@ pub unsafe fn give_frame(frame: u64) {
 pub fn free() -> u64 {
     // SAFETY: reading numbers inside the critical section.
     let physical = unsafe { PHYSICAL.get() };
-    let untouched: u64 = physical.regions[..physical.count].iter().map(|region| region.high - region.low).sum();
+    let untouched: u64 = physical.regions[..physical.count]
+        .iter()
+        .map(|region| region.high - region.low)
+        .sum();
     untouched + physical.free_count * PAGE
 }
 
@@ -102,7 +115,11 @@ pub fn free() -> u64 {
 pub fn largest() -> u64 {
     // SAFETY: reading numbers inside the critical section.
     let physical = unsafe { PHYSICAL.get() };
-    physical.regions[..physical.count].iter().map(|region| region.high - region.low).max().unwrap_or(0)
+    physical.regions[..physical.count]
+        .iter()
+        .map(|region| region.high - region.low)
+        .max()
+        .unwrap_or(0)
 }
 
 impl Physical {
@@ -137,7 +154,9 @@ impl Region {
                     paging::map_large_page(at, ram()).ok()?;
                     self.mapped_low = at + LARGE_PAGE;
                 } else {
-                    let stop = (at + BATCH).min(self.mapped_high).min((at + 1).next_multiple_of(LARGE_PAGE));
+                    let stop = (at + BATCH)
+                        .min(self.mapped_high)
+                        .min((at + 1).next_multiple_of(LARGE_PAGE));
                     map_pages(at, stop)?;
                     self.mapped_low = stop;
                 }
@@ -155,7 +174,10 @@ impl Region {
                     paging::map_large_page(end - LARGE_PAGE, ram()).ok()?;
                     self.mapped_high = end - LARGE_PAGE;
                 } else {
-                    let stop = end.saturating_sub(BATCH).max(self.mapped_low).max((end - 1) / LARGE_PAGE * LARGE_PAGE);
+                    let stop = end
+                        .saturating_sub(BATCH)
+                        .max(self.mapped_low)
+                        .max((end - 1) / LARGE_PAGE * LARGE_PAGE);
                     map_pages(stop, end)?;
                     self.mapped_high = stop;
                 }

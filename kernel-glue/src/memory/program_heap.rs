@@ -7,7 +7,10 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use talc::{OomHandler, Span, Talc};
 
-static HEAP: Guarded<Talc<Grow>> = Guarded::new(Talc::new(Grow { last: Span::empty(), end: 0 }));
+static HEAP: Guarded<Talc<Grow>> = Guarded::new(Talc::new(Grow {
+    last: Span::empty(),
+    end: 0,
+}));
 static USED: AtomicU64 = AtomicU64::new(0);
 
 /// Thread whose last allocation failed (0: none), and the bytes it asked for.
@@ -29,7 +32,9 @@ impl OomHandler for Grow {
     fn handle_oom(talc: &mut Talc<Self>, layout: Layout) -> Result<(), ()> {
         let least = (layout.size() as u64 + layout.align() as u64 + MARGIN).next_multiple_of(4096);
         let step = (physical::free() / 64).clamp(SMALLEST_STEP, LARGEST_STEP) & !4095;
-        let found = [least.max(step), least].into_iter().find_map(|size| Some((physical::take_contiguous(size)?, size)));
+        let found = [least.max(step), least]
+            .into_iter()
+            .find_map(|size| Some((physical::take_contiguous(size)?, size)));
         let (start, size) = found.ok_or(())?;
         let end = start + size;
         // SAFETY: fresh, mapped memory of our own; `last` is a span claimed here, never shrunk, that ends where this begins.
@@ -48,7 +53,9 @@ impl OomHandler for Grow {
 
 fn layout(size: usize, align: usize) -> Option<Layout> {
     // A size past half of the address space is refused here; zero bytes are one byte.
-    Layout::from_size_align(size.max(1), align.max(1)).ok().filter(|layout| layout.size() < 1 << 46)
+    Layout::from_size_align(size.max(1), align.max(1))
+        .ok()
+        .filter(|layout| layout.size() < 1 << 46)
 }
 
 /// `size` bytes, or null. The caller holds the critical section (every ABI entry does).
@@ -85,7 +92,9 @@ pub fn used() -> u64 {
 /// # Safety
 /// `pointer` came from [`program_allocate`] with the same size and alignment.
 pub unsafe fn program_free(pointer: *mut u8, size: usize, align: usize) {
-    let (Some(layout), Some(block)) = (layout(size, align), NonNull::new(pointer)) else { return };
+    let (Some(layout), Some(block)) = (layout(size, align), NonNull::new(pointer)) else {
+        return;
+    };
     USED.store(USED.load(Relaxed) - size as u64, Relaxed);
     // SAFETY: inside the critical section; the block is the caller's promise.
     unsafe { HEAP.get().free(block, layout) }
@@ -94,7 +103,9 @@ pub unsafe fn program_free(pointer: *mut u8, size: usize, align: usize) {
 /// # Safety
 /// As [`program_free`].
 pub unsafe fn program_reallocate(pointer: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
-    let (Some(old), Some(block)) = (layout(size, align), NonNull::new(pointer)) else { return program_allocate(new_size, align) };
+    let (Some(old), Some(block)) = (layout(size, align), NonNull::new(pointer)) else {
+        return program_allocate(new_size, align);
+    };
     if layout(new_size, align).is_none() {
         return failed(new_size);
     }

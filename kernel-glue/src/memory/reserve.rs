@@ -29,11 +29,17 @@ pub fn init() {
 /// The physical address of a zeroed frame.
 pub fn take() -> Option<u64> {
     let frame = take_once();
-    if frame.is_none() && refill() { take_once() } else { frame }
+    if frame.is_none() && refill() {
+        take_once()
+    } else {
+        frame
+    }
 }
 
 fn take_once() -> Option<u64> {
-    FRAMES.iter().find_map(|slot| Some(slot.swap(0, Relaxed)).filter(|frame| *frame != 0))
+    FRAMES
+        .iter()
+        .find_map(|slot| Some(slot.swap(0, Relaxed)).filter(|frame| *frame != 0))
 }
 
 /// Tops the reserve up, unless the physical allocator is at work; true when there is at least one frame now.

@@ -37,7 +37,10 @@ static BACKED: AtomicU64 = AtomicU64::new(0);
 
 /// A stack of at least `bytes`, its top page backed. `None`: out of memory.
 pub fn take(bytes: usize) -> Option<Stack> {
-    let size = (bytes as u64).checked_next_multiple_of(PAGE)?.checked_add(PAGE).filter(|size| *size < IDENTITY_END / 64)?;
+    let size = (bytes as u64)
+        .checked_next_multiple_of(PAGE)?
+        .checked_add(PAGE)
+        .filter(|size| *size < IDENTITY_END / 64)?;
     reserve::refill();
     // SAFETY: inside the critical section; the reference ends before anything waits.
     let unused = unsafe { &mut STACKS.get().unused };
@@ -98,7 +101,9 @@ pub fn back_page(address: u64) -> bool {
     if !is_stack(address) {
         return false;
     }
-    let Some(entry) = paging::page_entry(address, true) else { return false };
+    let Some(entry) = paging::page_entry(address, true) else {
+        return false;
+    };
     // SAFETY: the live entry of a stack page; absent, it is in no TLB.
     unsafe {
         if *entry == GUARD {
@@ -119,7 +124,8 @@ pub fn is_stack(address: u64) -> bool {
 
 pub fn is_guard(address: u64) -> bool {
     // SAFETY: a non-null entry is a live one.
-    is_stack(address) && matches!(paging::page_entry(address, false), Some(entry) if !entry.is_null() && unsafe { *entry } == GUARD)
+    is_stack(address)
+        && matches!(paging::page_entry(address, false), Some(entry) if !entry.is_null() && unsafe { *entry } == GUARD)
 }
 
 /// Bytes of RAM behind stacks.

@@ -18,7 +18,11 @@ pub fn init(free: &Regions, total: u64) {
 
 /// Maps `length` bytes of device memory at `physical`, uncached and not executable; identity address. Idempotent.
 pub fn map_device(physical: u64, length: usize) -> Option<NonNull<u8>> {
-    map(physical, length, paging::WRITE | paging::UNCACHED | paging::no_execute())
+    map(
+        physical,
+        length,
+        paging::WRITE | paging::UNCACHED | paging::no_execute(),
+    )
 }
 
 /// Maps `length` bytes at `physical` that the loader or the firmware wrote (boot information, tables). Writable, because
@@ -73,7 +77,12 @@ impl core::fmt::Display for Room {
             formatter,
             "{} of {} bytes are free ({} in one piece); the program's heap holds {}, the kernel's {}, stacks {}: \
              start it with more memory",
-            now.free, now.total, physical::largest(), now.program_heap_used, now.kernel_heap_used, now.stacks_backed
+            now.free,
+            now.total,
+            physical::largest(),
+            now.program_heap_used,
+            now.kernel_heap_used,
+            now.stacks_backed
         )
     }
 }

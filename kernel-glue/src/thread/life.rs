@@ -87,7 +87,11 @@ fn delist(thread: *mut Thread) {
     // SAFETY: the record and its neighbours are alive.
     unsafe {
         let (previous, next) = ((*thread).previous, (*thread).next);
-        if previous.is_null() { scheduler.all = next } else { (*previous).next = next }
+        if previous.is_null() {
+            scheduler.all = next
+        } else {
+            (*previous).next = next
+        }
         if !next.is_null() {
             (*next).previous = previous;
         }

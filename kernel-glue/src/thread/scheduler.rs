@@ -73,14 +73,21 @@ struct Queue {
 
 impl Queue {
     const fn new() -> Self {
-        Queue { first: null_mut(), last: null_mut() }
+        Queue {
+            first: null_mut(),
+            last: null_mut(),
+        }
     }
 
     fn push(&mut self, thread: *mut Thread) {
         // SAFETY: queued threads are alive, and in one queue at a time.
         unsafe {
             (*thread).next_ready = null_mut();
-            if self.first.is_null() { self.first = thread } else { (*self.last).next_ready = thread }
+            if self.first.is_null() {
+                self.first = thread
+            } else {
+                (*self.last).next_ready = thread
+            }
         }
         self.last = thread;
     }
@@ -143,7 +150,10 @@ pub fn set_poller(poller: &'static dyn Poller) {
 
 pub fn statistics() -> Statistics {
     let _critical = critical::enter();
-    Statistics { threads: scheduler().count, idle_ns: scheduler().idle }
+    Statistics {
+        threads: scheduler().count,
+        idle_ns: scheduler().idle,
+    }
 }
 
 fn current() -> Option<&'static mut Thread> {
@@ -178,7 +188,11 @@ pub fn set_priority(priority: Priority) {
 
 impl Scheduler {
     fn queue(&mut self, priority: Priority) -> &mut Queue {
-        if priority == Priority::High { &mut self.high } else { &mut self.normal }
+        if priority == Priority::High {
+            &mut self.high
+        } else {
+            &mut self.normal
+        }
     }
 
     /// Puts a thread behind the others of its priority.
@@ -323,7 +337,8 @@ pub fn leave_kernel() {
             preempted();
         } else {
             ATTENTION.store(0, Relaxed);
-            if current().is_some_and(|thread| thread.priority == Priority::Normal) && !scheduler().high.first.is_null() {
+            if current().is_some_and(|thread| thread.priority == Priority::Normal) && !scheduler().high.first.is_null()
+            {
                 give_way();
             }
         }

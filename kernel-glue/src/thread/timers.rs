@@ -137,15 +137,27 @@ mod tests {
 
     #[test]
     fn deadlines_expire_in_order_even_when_others_leave() {
-        let threads: std::vec::Vec<Thread> =
-            numbers(300).into_iter().map(|deadline| Thread { deadline, place: Cell::new(NOWHERE) }).collect();
+        let threads: std::vec::Vec<Thread> = numbers(300)
+            .into_iter()
+            .map(|deadline| Thread {
+                deadline,
+                place: Cell::new(NOWHERE),
+            })
+            .collect();
         let mut timers = Timers::new();
         assert!(timers.reserve(threads.len()));
         threads.iter().for_each(|thread| timers.insert(thread));
         threads.iter().step_by(3).for_each(|thread| timers.remove(thread));
-        threads.iter().step_by(3).for_each(|thread| assert_eq!(thread.place.get(), NOWHERE));
-        let mut left: std::vec::Vec<u64> =
-            threads.iter().enumerate().filter(|(index, _)| index % 3 != 0).map(|(_, thread)| thread.deadline).collect();
+        threads
+            .iter()
+            .step_by(3)
+            .for_each(|thread| assert_eq!(thread.place.get(), NOWHERE));
+        let mut left: std::vec::Vec<u64> = threads
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| index % 3 != 0)
+            .map(|(_, thread)| thread.deadline)
+            .collect();
         left.sort();
         for deadline in left {
             assert_eq!(timers.first(), deadline);
@@ -158,7 +170,10 @@ mod tests {
 
     #[test]
     fn removing_what_is_not_there_does_nothing() {
-        let thread = Thread { deadline: 1, place: Cell::new(NOWHERE) };
+        let thread = Thread {
+            deadline: 1,
+            place: Cell::new(NOWHERE),
+        };
         let mut timers = Timers::new();
         timers.remove(&thread);
         timers.insert(&thread);

@@ -26,8 +26,14 @@ const BUCKETS: usize = 128;
 /// Channels a thread may wait on without an allocation.
 const FEW: usize = 6;
 
-static BUCKETS_TABLE: Guarded<[Bucket; BUCKETS]> =
-    Guarded::new([const { Bucket { first: null_mut(), last: null_mut() } }; BUCKETS]);
+static BUCKETS_TABLE: Guarded<[Bucket; BUCKETS]> = Guarded::new(
+    [const {
+        Bucket {
+            first: null_mut(),
+            last: null_mut(),
+        }
+    }; BUCKETS],
+);
 
 fn bucket(channel: Channel) -> &'static mut Bucket {
     // Fibonacci hashing: addresses differ in their middle bits.
@@ -39,7 +45,12 @@ fn bucket(channel: Channel) -> &'static mut Bucket {
 /// Blocks the calling thread until one of `channels` is woken or the monotonic clock reaches `deadline` (ns; `u64::MAX`: never).
 pub fn wait(channels: &[Channel], deadline: u64) -> Wake {
     let _critical = critical::enter();
-    let node = |channel: &Channel| Node { channel: *channel, thread: null_mut(), next: null_mut(), previous: null_mut() };
+    let node = |channel: &Channel| Node {
+        channel: *channel,
+        thread: null_mut(),
+        next: null_mut(),
+        previous: null_mut(),
+    };
     if channels.len() <= FEW {
         let mut nodes: [Node; FEW] = core::array::from_fn(|index| node(channels.get(index).unwrap_or(&Channel(0))));
         return wait_on(&mut nodes[..channels.len()], deadline);
@@ -48,7 +59,11 @@ pub fn wait(channels: &[Channel], deadline: u64) -> Wake {
     if nodes.try_reserve_exact(channels.len()).is_err() {
         // Callers look at what they waited for again whenever they are woken: without memory for nodes they poll.
         super::yield_now();
-        return if clock::now() >= deadline { Wake::TimedOut } else { Wake::Woken };
+        return if clock::now() >= deadline {
+            Wake::TimedOut
+        } else {
+            Wake::Woken
+        };
     }
     nodes.extend(channels.iter().map(node));
     wait_on(&mut nodes, deadline)
@@ -73,7 +88,11 @@ fn wait_on(nodes: &mut [Node], deadline: u64) -> Wake {
     }
     schedule();
     // SAFETY: as above; read anew because other threads wrote it meanwhile.
-    if unsafe { (*current).timed_out } { Wake::TimedOut } else { Wake::Woken }
+    if unsafe { (*current).timed_out } {
+        Wake::TimedOut
+    } else {
+        Wake::Woken
+    }
 }
 
 /// # Safety
@@ -84,7 +103,11 @@ unsafe fn append(node: &mut Node) {
     node.next = null_mut();
     // SAFETY: nodes in a list are alive: they are taken out before their thread goes on.
     unsafe {
-        if bucket.last.is_null() { bucket.first = node } else { (*bucket.last).next = node }
+        if bucket.last.is_null() {
+            bucket.first = node
+        } else {
+            (*bucket.last).next = node
+        }
     }
     bucket.last = node;
 }
@@ -99,8 +122,16 @@ pub(super) unsafe fn unlink(thread: &mut Thread) {
         unsafe {
             let node = &mut *thread.nodes.add(index);
             let bucket = bucket(node.channel);
-            if node.previous.is_null() { bucket.first = node.next } else { (*node.previous).next = node.next }
-            if node.next.is_null() { bucket.last = node.previous } else { (*node.next).previous = node.previous }
+            if node.previous.is_null() {
+                bucket.first = node.next
+            } else {
+                (*node.previous).next = node.next
+            }
+            if node.next.is_null() {
+                bucket.last = node.previous
+            } else {
+                (*node.next).previous = node.previous
+            }
         }
     }
     thread.node_count = 0;
