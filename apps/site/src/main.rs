@@ -17,10 +17,31 @@ mod validator;
 
 use crate::answer::Site;
 use crate::server::Server;
+use cartridge_agent::log;
+use std::io;
 use std::net::TcpListener;
+use std::thread;
+use std::time::Instant;
 
-fn main() -> std::io::Result<()> {
+/// Where to listen when no launch parameter says it, as under plain `cargo run`.
+const DEFAULT_PORTS: &[u16] = &[8080];
+
+fn main() -> io::Result<()> {
+    let cartridge = cartridge_agent::start();
     let server = Server::new(Site::new("public"));
-    server.accept_from(&TcpListener::bind("0.0.0.0:8080")?);
+    let ports = if cartridge.ports().is_empty() { DEFAULT_PORTS } else { cartridge.ports() };
+    for &port in ports {
+        let (server, listener) = (server.clone(), listen(port)?);
+        thread::spawn(move || server.accept_from(&listener));
+    }
+    let deadline = cartridge.shutdown().wait();
+    if !server.stop(ports, deadline.saturating_duration_since(Instant::now())) {
+        log!(Warn, "some answers were not finished by the drain deadline");
+    }
     Ok(())
+}
+
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("port {port} cannot be opened: {error}"));
+    TcpListener::bind(("0.0.0.0", port)).map_err(named)
 }
