@@ -2,7 +2,7 @@
 
 use crate::files::Files;
 use crate::shared::Shared;
-use crate::{log, runner, stop_sources};
+use crate::{log, management, runner, stop_sources};
 use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::log::Level;
 use cartridge_agent_core::machine::Cause;
@@ -34,6 +34,7 @@ pub fn start() -> Cartridge {
     if is_first {
         stop_sources::watch(shared);
         runner::start(shared);
+        management::start(shared);
     }
     Cartridge { shared }
 }

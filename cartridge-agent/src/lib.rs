@@ -48,6 +48,7 @@
 mod app;
 mod files;
 mod log;
+mod management;
 mod runner;
 mod shared;
 mod stop_sources;

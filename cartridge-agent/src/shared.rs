@@ -6,7 +6,7 @@ use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::machine::{Cause, StopRequest};
 use cartridge_agent_core::parameters::Parameters;
 use cartridge_agent_core::settings::Settings;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{Thread, ThreadId};
 use std::time::{Duration, Instant};
@@ -28,6 +28,8 @@ pub struct Shared {
     pub holds: AtomicUsize,
     /// The app has dropped its last handle on the home thread.
     pub leaving: AtomicBool,
+    /// Requests to the management endpoint that were answered.
+    pub answered: AtomicU32,
     requests: Mutex<Vec<StopRequest>>,
     agent: OnceLock<Thread>,
     told: Mutex<Told>,
@@ -55,6 +57,7 @@ impl Shared {
             handles: AtomicUsize::new(0),
             holds: AtomicUsize::new(0),
             leaving: AtomicBool::new(false),
+            answered: AtomicU32::new(0),
             requests: Mutex::default(),
             agent: OnceLock::new(),
             told: Mutex::default(),

@@ -106,6 +106,13 @@ pub struct Missing {
     pub ports: Ports,
 }
 
+impl Missing {
+    /// True if the member is ready.
+    pub fn is_nothing(&self) -> bool {
+        self.network.is_ready() && self.ports.as_slice().is_empty()
+    }
+}
+
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.network.is_ready() {
@@ -375,7 +382,7 @@ impl Readiness {
             self.asked += 1;
         }
         let missing = self.missing();
-        if missing.network.is_ready() && missing.ports.as_slice().is_empty() {
+        if missing.is_nothing() {
             return None;
         }
         Some(self.again(missing, now))

@@ -238,7 +238,7 @@ fn present(value: &str) -> Option<&str> {
 }
 
 /// Each key at its first place, with its last value.
-fn unique<'a>(text: &'a [u8]) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn unique(text: &[u8]) -> impl Iterator<Item = (&str, &str)> {
     items(text).enumerate().filter_map(move |(index, item)| {
         let (key, _) = item.ok()?;
         let given_before = items(text).take(index).flatten().any(|(name, _)| name == key);

@@ -1,0 +1,62 @@
+//! The management endpoint: HTTP on a port of its own, one thread above the app's for each connection.
+//!
+//! A slow or silent client costs others nothing: when all places are taken, the connection that has waited longest for its
+//! client is closed in favour of the new one.
+
+mod connection;
+mod pages;
+mod places;
+
+use crate::log;
+use crate::runner;
+use crate::shared::Shared;
+use cartridge_agent_core::log::Level;
+use places::Places;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// A pause after a failed accept, so that an error that stays does not take the processor from everyone.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves the endpoint if the payload asks for it.
+pub fn start(shared: &'static Shared) {
+    let Some(management) = shared.settings.management else {
+        return;
+    };
+    match TcpListener::bind(("0.0.0.0", management.port)) {
+        Ok(listener) => {
+            runner::spawn("agent-management", shared, move || {
+                accept(shared, &listener, management.token)
+            });
+        }
+        Err(error) => {
+            let message = format_args!(
+                "no management endpoint: port {} cannot be listened on: {error}",
+                management.port
+            );
+            log::agent(Level::Error, message, &[]);
+        }
+    }
+}
+
+fn accept(shared: &'static Shared, listener: &TcpListener, token: &'static str) {
+    let places = Arc::new(Places::default());
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => admit(shared, stream, &places, token),
+            Err(_) => thread::park_timeout(ACCEPT_PAUSE),
+        }
+    }
+}
+
+fn admit(shared: &'static Shared, stream: TcpStream, places: &Arc<Places>, token: &'static str) {
+    // A connection that cannot be given a place is closed by dropping it: everything is full of busy connections.
+    let Some(place) = Places::take(places, &stream) else {
+        return;
+    };
+    runner::spawn("agent-connection", shared, move || {
+        connection::serve(shared, &stream, &place, token)
+    });
+}
