@@ -6,8 +6,9 @@
 //! 2. Intel 440FX host bridge (QEMU `pc`): pin and slot select one of PIIX3's four PIRQ lines, which its registers
 //!    0x60-0x63 route to an ISA interrupt (82371SB datasheet, 2.2.7). The I/O APIC input has the same number; QEMU's MADT
 //!    says level, active high. A route that firmware left off (qboot does) is set to 10 or 11.
-//! 3. Intel Q35 host bridge (QEMU `q35`): slots 0 to 24 on bus 0 use PIRQE-H, which are I/O APIC inputs 20-23; the others
-//!    use PIRQA-D, inputs 16-19 (ICH9 datasheet, 5.10 and 10.1.27-10.1.32). Level, active high in QEMU.
+//! 3. Intel Q35 host bridge (QEMU `q35`): PIRQA-H are I/O APIC inputs 16-23 (ICH9 datasheet, 5.10). On bus 0, slots 0 to
+//!    24 use PIRQE-H in turn; slot 30, the DMI bridge, uses PIRQE-H by pin; the other chipset slots use PIRQA-D by pin,
+//!    the reset value of their route registers (10.1.27-10.1.32). Level, active high in QEMU.
 //! 4. Anything else: what firmware wrote into the interrupt line register, level and active low (PCI 2.2.6).
 //!
 //! A wrong answer is not fatal: until its first interrupt arrives a device is polled by timer.
@@ -46,11 +47,12 @@ pub fn route(space: &dyn ConfigurationSpace, function: Function) -> Option<Route
     match space.identity(HOST_BRIDGE) {
         Some((INTEL, I440FX)) => piix3(space, slot.wrapping_sub(1).wrapping_add(pin) & 3),
         Some((INTEL, Q35)) => {
-            let base = if slot < 25 { 20 } else { 16 };
-            Some(Route {
-                gsi: base + u32::from(slot.wrapping_add(pin) & 3),
-                active_low: false,
-            })
+            let gsi = match slot {
+                0..25 => 20 + u32::from((slot + pin) & 3),
+                30 => 20 + u32::from(pin),
+                _ => 16 + u32::from(pin),
+            };
+            Some(Route { gsi, active_low: false })
         }
         _ => interrupt_line(space, function),
     }
@@ -138,6 +140,12 @@ mod tests {
                 active_low: false
             })
         );
+        for (device, gsi) in [(24, 20), (25, 16), (30, 20), (31, 16)] {
+            let mut space = machine(Q35);
+            let at = Function { device, ..SLOT_3 };
+            space.device(at).put(at, 0x3c, 0x0100);
+            assert_eq!(route(&space, at).map(|route| route.gsi), Some(gsi), "slot {device}");
+        }
         let mut space = machine(Q35);
         let (bridge, behind) = (
             Function { device: 1, ..SLOT_3 },
