@@ -108,6 +108,22 @@ impl Compiler<'_> {
         Ok(self.release_folder().join("libkernel_glue.rlib"))
     }
 
+    /// Compiles kernel-glue; gives the compiler's warnings about it, those of earlier compilations included.
+    pub fn kernel_warnings(&self) -> Result<Vec<String>, Error> {
+        let manifest = self.workspace.root.join("Cargo.toml");
+        let build = self
+            .cargo("build", &manifest)
+            .args(["--package", "kernel-glue", "--message-format=json"]);
+        let messages = build.read().map_err(|_| Error::Cargo("kernel-glue"))?;
+        let messages = messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let warnings = messages.filter(|message| message["message"]["level"] == "warning");
+        Ok(warnings
+            .filter_map(|message| Some(message["message"]["rendered"].as_str()?.into()))
+            .collect())
+    }
+
     /// Compiles the app and links it; gives the linked program.
     fn program(&self, package: &Package, inputs: &Inputs) -> Result<PathBuf, Error> {
         let Inputs { library, script, files } = inputs;

@@ -90,6 +90,19 @@ pub fn build(app: &Path, locked: bool) -> Result<App, Error> {
     })
 }
 
+/// The compiler's warnings about kernel-glue.
+pub fn kernel_warnings(workspace: &Workspace) -> Result<Vec<String>, Error> {
+    let shell = shell()?;
+    let toolchain = Toolchain::find(&shell)?;
+    let compiler = Compiler {
+        shell: &shell,
+        workspace,
+        toolchain: &toolchain,
+        locked: true,
+    };
+    Ok(compiler.kernel_warnings()?)
+}
+
 /// The object that `build --json` prints.
 fn describe(app: &App) -> serde_json::Value {
     json!({

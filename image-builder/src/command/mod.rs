@@ -10,6 +10,8 @@ mod new;
 mod ready;
 mod run;
 mod signals;
+mod test;
+mod test_lint;
 
 pub use error::Error;
 
@@ -25,13 +27,14 @@ pub struct Command {
     run: fn(Arguments) -> Result<ExitCode, Error>,
 }
 
-const COMMANDS: [Command; 6] = [
+const COMMANDS: [Command; 7] = [
     new::COMMAND,
     build::COMMAND,
     run::COMMAND,
     dev::COMMAND,
     inspect::COMMAND,
     bench::COMMAND,
+    test::COMMAND,
 ];
 
 const HELP: &str = "\

@@ -58,13 +58,6 @@ impl<'a> Executable<'a> {
             .filter(|segment| segment.kind == PT_NOTE)
             .find_map(|segment| pvh_entry(segment.data))
     }
-
-    /// The `len` bytes of the image at `address`, where one loaded segment's file bytes hold them all.
-    pub fn bytes_at(&self, address: u64, len: u64) -> Option<&'a [u8]> {
-        let load = |segment: &&Segment<'_>| segment.kind == PT_LOAD && segment.memory().contains(&address);
-        let segment = self.segments.iter().find(load)?;
-        part(segment.data, address - segment.virtual_address, len)
-    }
 }
 
 /// Notes: three words (name size, description size, type), then name and description, each padded to 4 bytes.
