@@ -7,7 +7,7 @@ use crate::critical::{DEPTH, Guarded};
 use crate::heap::{self, Vec};
 use crate::memory::{self, reserve};
 use crate::thread::{self, Priority};
-use crate::{clock, console::raw, devices};
+use crate::{clock, console::raw, devices, power};
 use core::sync::atomic::Ordering::Relaxed;
 
 /// What the loader told us.
@@ -32,7 +32,10 @@ pub fn info() -> &'static BootInfo {
 
 /// Where a program whose image names nothing else finds the guest interface.
 const GUEST_INTERFACE: &str = "CARTRIDGE_DIR=/run/cartridge";
+/// The main thread's stack as on Linux, bytes; on a small machine this part of its RAM, so that runaway recursion is reported
+/// as such and not as exhausted memory.
 const MAIN_STACK: usize = 8 << 20;
+const MAIN_STACK_SHARE: usize = 4;
 
 /// Entered from arch/entry.rs with interrupts off, on the boot stack; `start_info` is the physical address the loader passed.
 pub extern "C" fn start(start_info: u64) -> ! {
@@ -47,14 +50,15 @@ pub extern "C" fn start(start_info: u64) -> ! {
         Ok(info) => *unsafe { INFO.get() } = info,
         Err(problem) => {
             raw!("cartridge: {problem}\n");
-            crate::power::exit(crate::power::ABORTED);
+            power::exit(power::ABORTED);
         }
     }
     clock::init();
     cpu::enable_interrupts();
-    if thread::spawn(main_thread, 0, MAIN_STACK, Priority::Normal).is_err() {
+    let stack = MAIN_STACK.min(memory::statistics().total as usize / MAIN_STACK_SHARE);
+    if thread::spawn(main_thread, 0, stack, Priority::Normal).is_err() {
         raw!("out of memory: the main thread, {}\n", memory::Room);
-        crate::power::exit(crate::power::OUT_OF_MEMORY);
+        power::exit(power::OUT_OF_MEMORY);
     }
     thread::start()
 }
@@ -68,6 +72,7 @@ unsafe extern "C" {
 extern "C" fn main_thread(_: usize) {
     let critical = crate::critical::enter();
     let _devices = devices::probe();
+    power::listen_for_stop();
     let start = ProgramStart::from_command_line(info().command_line);
     drop(critical);
     debug_assert_eq!(DEPTH.load(Relaxed), 0);

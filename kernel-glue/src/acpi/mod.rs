@@ -1,13 +1,13 @@
 //! ACPI tables, read as untrusted bytes: what power, interrupt routing and PCI need from them.
+//!
+//! Nothing is read before it is asked for: a machine without ACPI (microvm) boots without looking for it.
 
-/// Physical address and first global system interrupt of each I/O APIC; `None` when no table says.
-#[cfg(target_os = "hermit")]
-pub fn io_apics() -> Option<crate::heap::Vec<(u64, u32)>> {
-    None
-}
+pub mod fixed;
+pub mod routing;
+pub mod table;
 
-/// Physical address of bus 0's configuration space and the last bus number, from MCFG (PCI Firmware 3.0, table 4-2).
 #[cfg(target_os = "hermit")]
-pub fn ecam() -> Option<(u64, u8)> {
-    None
-}
+mod lookup;
+
+#[cfg(target_os = "hermit")]
+pub use lookup::{dsdt, ecam, fixed_table, io_apics, isa_line};

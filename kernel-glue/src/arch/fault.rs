@@ -72,6 +72,7 @@ pub fn report(frame: &Frame, address: u64) -> ! {
             thread::current_id(),
             memory::Room
         );
+        print_return_addresses(frame.rsp);
         power::exit(power::OUT_OF_MEMORY);
     }
     raw!(

@@ -225,6 +225,7 @@ fn poll() -> u64 {
     if let Some(poller) = scheduler().poller {
         poller.poll();
     }
+    crate::power::announce_stop();
     let now = clock::now();
     while let Some(thread) = scheduler().timers.expired(now) {
         // SAFETY: only living, blocked threads have a deadline.

@@ -1,0 +1,231 @@
+//! The fixed ACPI description table (ACPI specification 6.5, section 5.2.9) and what is needed of the differentiated one.
+
+use super::table::{u8_at, u16_at, u32_at, u64_at};
+
+/// A register, by its generic address structure (section 5.2.3.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Register {
+    Memory(u64),
+    Port(u16),
+}
+
+/// Everything in the table that the kernel uses. Absent registers are `None`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Fixed {
+    pub dsdt: u64,
+    /// ISA interrupt of the system control interrupt.
+    pub sci: u16,
+    /// Port and value that hand the fixed hardware over to the operating system.
+    pub enable: Option<(u16, u8)>,
+    /// Event blocks: status register, and half their length further the enable register.
+    pub pm1_event: [Option<Register>; 2],
+    pub pm1_event_length: u8,
+    pub pm1_control: [Option<Register>; 2],
+    pub reset: Option<(Register, u8)>,
+    pub hardware_reduced: bool,
+    pub sleep_control: Option<Register>,
+}
+
+const RESET_SUPPORTED: u32 = 1 << 10;
+const HARDWARE_REDUCED: u32 = 1 << 20;
+
+/// Reads the table; shorter (older) ones simply have fewer fields.
+pub fn parse(table: &[u8]) -> Fixed {
+    let flags = u32_at(table, 112).unwrap_or(0);
+    let dsdt = u64_at(table, 140)
+        .filter(|address| *address != 0)
+        .or(u32_at(table, 40).map(u64::from))
+        .unwrap_or(0);
+    let block = |extended: usize, legacy: usize| {
+        register(table, extended).or_else(|| {
+            let port = u32_at(table, legacy).filter(|port| *port != 0)?;
+            u16::try_from(port).ok().map(Register::Port)
+        })
+    };
+    let command = u32_at(table, 48)
+        .and_then(|port| u16::try_from(port).ok())
+        .filter(|port| *port != 0);
+    Fixed {
+        dsdt,
+        sci: u16_at(table, 46).unwrap_or(0),
+        enable: command.zip(u8_at(table, 52).filter(|value| *value != 0)),
+        pm1_event: [block(148, 56), block(160, 60)],
+        pm1_event_length: u8_at(table, 88).unwrap_or(0),
+        pm1_control: [block(172, 64), block(184, 68)],
+        reset: (flags & RESET_SUPPORTED != 0)
+            .then(|| register(table, 116).zip(u8_at(table, 128)))
+            .flatten(),
+        hardware_reduced: flags & HARDWARE_REDUCED != 0,
+        sleep_control: register(table, 244),
+    }
+}
+
+fn register(table: &[u8], offset: usize) -> Option<Register> {
+    let address = u64_at(table, offset + 4).filter(|address| *address != 0)?;
+    match u8_at(table, offset)? {
+        0 => Some(Register::Memory(address)),
+        1 => u16::try_from(address).ok().map(Register::Port),
+        _ => None,
+    }
+}
+
+/// Opcodes and prefixes of ACPI's byte code (section 20.2).
+const NAME: u8 = 0x08;
+const PACKAGE: u8 = 0x12;
+const BYTE_PREFIX: u8 = 0x0a;
+
+/// The values that switch the machine off: SLP_TYPa and SLP_TYPb of the package `_S5` (section 7.4.2.6), found by its name.
+pub fn soft_off_types(dsdt: &[u8]) -> Option<(u8, u8)> {
+    let places = dsdt
+        .windows(4)
+        .enumerate()
+        .filter(|(_, window)| window == b"_S5_")
+        .map(|(index, _)| index);
+    places
+        .filter(|at| follows_name(dsdt, *at))
+        .find_map(|at| sleep_types(dsdt.get(at + 4..)?))
+}
+
+fn follows_name(code: &[u8], at: usize) -> bool {
+    matches!(code[..at], [.., NAME] | [.., NAME, b'\\'])
+}
+
+fn sleep_types(code: &[u8]) -> Option<(u8, u8)> {
+    let rest = code.strip_prefix(&[PACKAGE])?;
+    // The package's length takes one byte, and as many more as its two top bits say; then comes the count of elements.
+    let length_bytes = 1 + (u8_at(rest, 0)? >> 6) as usize;
+    let rest = rest.get(length_bytes + 1..)?;
+    let (first, rest) = small_number(rest)?;
+    let (second, _) = small_number(rest)?;
+    Some((first, second))
+}
+
+fn small_number(code: &[u8]) -> Option<(u8, &[u8])> {
+    match code {
+        [BYTE_PREFIX, value, rest @ ..] => Some((*value, rest)),
+        [value @ (0 | 1), rest @ ..] => Some((*value, rest)),
+        _ => None,
+    }
+}
+
+/// QEMU's generic event device, as its byte code describes it: where to read which events came, and the interrupt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EventDevice {
+    /// Reading it (32 bits) tells and clears the events.
+    pub selector: u64,
+    pub interrupt: u32,
+}
+
+/// The power button's bit in the selector (QEMU's docs/specs/acpi_hw_reduced_hotplug.rst).
+pub const POWER_BUTTON_EVENT: u32 = 2;
+
+/// Finds the generic event device (section 5.6.9, `_HID` ACPI0013): the operation region `EREG` in memory, and the extended
+/// interrupt descriptor (section 6.4.3.6) of one interrupt that follows the device's name.
+pub fn event_device(dsdt: &[u8]) -> Option<EventDevice> {
+    const REGION: &[u8] = &[0x5b, 0x80, b'E', b'R', b'E', b'G', 0, 0x0c];
+    const INTERRUPT: &[u8] = &[0x89, 6, 0];
+    let device = find(dsdt, b"ACPI0013")?;
+    let region = find(dsdt, REGION)? + REGION.len();
+    let descriptor = device + find(dsdt.get(device..)?, INTERRUPT)?;
+    if u8_at(dsdt, descriptor + 4)? != 1 {
+        return None;
+    }
+    Some(EventDevice {
+        selector: u32_at(dsdt, region)? as u64,
+        interrupt: u32_at(dsdt, descriptor + 5)?,
+    })
+}
+
+fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
+    bytes.windows(pattern.len()).position(|window| window == pattern)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The registers of QEMU's q35.
+    fn q35() -> std::vec::Vec<u8> {
+        let mut table = std::vec![0u8; 244];
+        let mut put = |offset: usize, bytes: &[u8]| table[offset..offset + bytes.len()].copy_from_slice(bytes);
+        put(40, &0x7ffe_0040u32.to_le_bytes());
+        put(46, &9u16.to_le_bytes());
+        put(48, &0xb2u32.to_le_bytes());
+        put(52, &[2]);
+        put(56, &0x600u32.to_le_bytes());
+        put(64, &0x604u32.to_le_bytes());
+        put(88, &[4]);
+        put(112, &RESET_SUPPORTED.to_le_bytes());
+        put(116, &[1, 8, 0, 0, 0xf9, 0x0c]);
+        put(128, &[0x0f]);
+        put(140, &0x7ffe_0040u64.to_le_bytes());
+        put(148, &[1, 32, 0, 0, 0, 6]);
+        table
+    }
+
+    #[test]
+    fn q35s_table() {
+        let fixed = parse(&q35());
+        assert_eq!(fixed.dsdt, 0x7ffe_0040);
+        assert_eq!((fixed.sci, fixed.enable), (9, Some((0xb2, 2))));
+        assert_eq!(fixed.pm1_event, [Some(Register::Port(0x600)), None]);
+        assert_eq!(fixed.pm1_control, [Some(Register::Port(0x604)), None]);
+        assert_eq!(fixed.reset, Some((Register::Port(0xcf9), 0x0f)));
+        assert!(!fixed.hardware_reduced && fixed.sleep_control.is_none());
+    }
+
+    #[test]
+    fn every_shorter_table_and_any_bytes_are_borne() {
+        let table = q35();
+        for length in 0..table.len() {
+            parse(&table[..length]);
+        }
+        assert_eq!(parse(&[]), Fixed::default());
+        let ones = parse(&[0xff; 300]);
+        assert_eq!(
+            (ones.pm1_event, ones.sleep_control, ones.enable),
+            ([None; 2], None, None)
+        );
+    }
+
+    #[test]
+    fn soft_off_by_all_number_forms() {
+        assert_eq!(soft_off_types(b"xx\x08_S5_\x12\x06\x04\x00\x00\x00\x00"), Some((0, 0)));
+        assert_eq!(
+            soft_off_types(b"\x08\\_S5_\x12\x0a\x04\x0a\x05\x0a\x07\x00\x00"),
+            Some((5, 7))
+        );
+        assert_eq!(soft_off_types(b"\x08_S5_\x12\x48\x00\x04\x01\x0a\x03"), Some((1, 3)));
+        assert_eq!(
+            soft_off_types(b"_S5_ is also text; \x08_S5_\x12\x06\x02\x0a\x06\x01"),
+            Some((6, 1))
+        );
+    }
+
+    #[test]
+    fn cut_or_strange_byte_code_gives_nothing() {
+        let code = b"\x08_S5_\x12\x0a\x04\x0a\x05\x0a\x07";
+        for length in 0..code.len() {
+            assert_eq!(soft_off_types(&code[..length]), None);
+        }
+        assert_eq!(soft_off_types(b"\x08_S5_\x12\xff"), None);
+        assert_eq!(soft_off_types(b"\x08_S5_\x12\x06\x04\xff\xff"), None);
+    }
+
+    #[test]
+    fn the_event_device_is_found() {
+        let mut code = b"\x5b\x82 GED \x0d ACPI0013\0 ....".to_vec();
+        code.extend_from_slice(&[0x89, 6, 0, 3, 1, 9, 0, 0, 0, 0x79, 0]);
+        code.extend_from_slice(&[0x5b, 0x80, b'E', b'R', b'E', b'G', 0, 0x0c, 0, 0, 0xa0, 0xfe, 0x0a, 4]);
+        assert_eq!(
+            event_device(&code),
+            Some(EventDevice {
+                selector: 0xfea0_0000,
+                interrupt: 9
+            })
+        );
+        for length in 0..code.len() - 2 {
+            assert_eq!(event_device(&code[..length]), None);
+        }
+    }
+}

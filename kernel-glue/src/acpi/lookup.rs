@@ -1,0 +1,93 @@
+//! Where this machine's tables are.
+
+use super::fixed::{self, Fixed};
+use super::routing::{self, Line};
+use super::table::{self, HEADER, Root};
+use crate::critical::{self, Guarded};
+use crate::heap::{self, Vec};
+use crate::{boot, memory};
+
+/// Larger than any table seen (QEMU's largest is 40 KiB), bytes.
+const LARGEST_TABLE: usize = 1 << 20;
+const MOST_TABLES: usize = 64;
+/// Where the extended BIOS data area lies on PCs: its pointer is in page 0, which is never mapped.
+const EXTENDED_AREA: u64 = 0x9_fc00;
+
+/// The root, once looked for: `Some(None)` on a machine without ACPI.
+static ROOT: Guarded<Option<Option<Root>>> = Guarded::new(None);
+
+fn root() -> Option<Root> {
+    let _critical = critical::enter();
+    // SAFETY: inside the critical section; looking for the root does not come back here.
+    *unsafe { ROOT.get() }.get_or_insert_with(find_root)
+}
+
+fn find_root() -> Option<Root> {
+    let told = boot::info().rsdp.and_then(|address| bytes(address, table::RSDP));
+    if let Some(told) = told {
+        return table::root(told);
+    }
+    let areas = [EXTENDED_AREA..EXTENDED_AREA + 1024, table::BIOS_AREA];
+    areas
+        .into_iter()
+        .find_map(|area| table::find_root(bytes(area.start, (area.end - area.start) as usize)?))
+}
+
+/// Physical memory the firmware wrote.
+fn bytes(address: u64, length: usize) -> Option<&'static [u8]> {
+    // Page 0 is never mapped, whatever a table says.
+    if address < 4096 {
+        return None;
+    }
+    let place = memory::map_ram(address, length)?;
+    // SAFETY: mapped just now; the firmware's tables are in memory the map does not call RAM, so nothing of ours writes them.
+    Some(unsafe { core::slice::from_raw_parts(place.as_ptr(), length) })
+}
+
+/// The table at `address`, if it is `signature` and sound.
+fn table_at(address: u64, signature: &[u8; 4]) -> Option<&'static [u8]> {
+    let (found, length) = table::header(bytes(address, HEADER)?)?;
+    if found != *signature || length > LARGEST_TABLE {
+        return None;
+    }
+    table::checked(bytes(address, length)?, signature)
+}
+
+fn find(signature: &[u8; 4]) -> Option<&'static [u8]> {
+    let root = root()?;
+    let list = table_at(root.address, if root.entry_size == 8 { b"XSDT" } else { b"RSDT" })?;
+    table::entries(list, root.entry_size)
+        .take(MOST_TABLES)
+        .find_map(|address| table_at(address, signature))
+}
+
+/// The fixed description table.
+pub fn fixed_table() -> Option<Fixed> {
+    find(b"FACP").map(fixed::parse)
+}
+
+/// The byte code that describes the machine.
+pub fn dsdt(fixed: &Fixed) -> Option<&'static [u8]> {
+    table_at(fixed.dsdt, b"DSDT")
+}
+
+/// Physical address and first global system interrupt of each I/O APIC; `None` when no table says.
+pub fn io_apics() -> Option<Vec<(u64, u32)>> {
+    let madt = find(b"APIC")?;
+    let mut list = heap::vec();
+    for io_apic in routing::io_apics(madt).take(MOST_TABLES) {
+        list.try_reserve(1).ok()?;
+        list.push(io_apic);
+    }
+    (!list.is_empty()).then_some(list)
+}
+
+/// How ISA interrupt `source` is wired.
+pub fn isa_line(source: u8) -> Line {
+    routing::isa_line(find(b"APIC").unwrap_or_default(), source)
+}
+
+/// Physical address of bus 0's configuration space and the last bus number, from MCFG.
+pub fn ecam() -> Option<(u64, u8)> {
+    routing::ecam(find(b"MCFG")?)
+}
