@@ -95,6 +95,17 @@ pub unsafe fn map_large_page(address: u64, flags: u64) -> Result<(), OutOfFrames
     Ok(())
 }
 
+/// Unmaps the page at address 0, which the loader's boot information may have lain in: null pointers have to fault.
+pub fn unmap_page_zero() {
+    if let Ok(slot) = entry(0, 12, false)
+        && !slot.is_null()
+    {
+        // SAFETY: the live entry of a page nothing uses any more.
+        unsafe { *slot = 0 };
+        flush(0);
+    }
+}
+
 /// True when the page at `address` can be read.
 pub fn is_present(address: u64) -> bool {
     // SAFETY: a non-null entry is a live one.

@@ -65,7 +65,7 @@ pub fn read(address: u64) -> Result<BootInfo, &'static str> {
     } else {
         None
     };
-    let module = module.filter(|module| module.address != 0 && module.size <= LARGEST_MODULE);
+    let module = module.filter(|module| module.address >= paging::PAGE && module.size <= LARGEST_MODULE);
     let mut free = Regions::new();
     let mut total = 0u64;
     for index in 0..(info.memory_map_entries as u64).min(MOST_MAP_ENTRIES) {
@@ -80,6 +80,7 @@ pub fn read(address: u64) -> Result<BootInfo, &'static str> {
     if let Some(module) = &module {
         free.remove(module.address..module.address.saturating_add(module.size));
     }
+    paging::unmap_page_zero();
     // The first page table entries come from the reserve, so the module is mapped once there is RAM for them.
     memory::init(&free, total);
     let module = module.and_then(|module| slice(module.address, module.size as usize));
