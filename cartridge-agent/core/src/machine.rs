@@ -175,6 +175,8 @@ pub struct Machine<C> {
     drain: Duration,
     stop: Option<StopRequest>,
     told_app: bool,
+    /// The drain deadline passed and that was reported, once: the driver goes on saying that the app is not done.
+    cut_off: bool,
     deadline: Duration,
     released: bool,
     note: Option<Note>,
@@ -191,6 +193,7 @@ impl<C: ControlPlane> Machine<C> {
             drain,
             stop: None,
             told_app: false,
+            cut_off: false,
             deadline: Duration::ZERO,
             released: false,
             note: None,
@@ -312,10 +315,8 @@ impl<C: ControlPlane> Machine<C> {
         if !self.released && now < self.deadline {
             return self.wait(Some(self.deadline), now);
         }
-        if !self.released {
-            self.note = Some(Note::DrainPassed);
-            self.released = true;
-            return self.next(now);
+        if !self.released && !core::mem::replace(&mut self.cut_off, true) {
+            return Action::Report(Note::DrainPassed);
         }
         self.enter(State::ReadyToShutDown, now)
     }

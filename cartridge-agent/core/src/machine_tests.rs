@@ -210,6 +210,25 @@ fn the_drain_deadline_ends_the_wait() {
 }
 
 #[test]
+fn an_app_that_never_finishes_is_cut_off_once() {
+    let mut world = World::new("");
+    world.run(ms(0)).stop(Cause::Power, 0).run(ms(9_999));
+    let mut reports = 0;
+    for _ in 0..100 {
+        world.machine.released(false); // as the driver says before every step
+        match world.machine.next(DRAIN) {
+            Action::Report(_) => reports += 1,
+            Action::Exit(status) => {
+                assert_eq!((reports, status), (1, 0));
+                return;
+            }
+            _ => {}
+        }
+    }
+    panic!("no end after {reports} reports");
+}
+
+#[test]
 fn a_stop_is_honoured_in_every_state() {
     for until in [0, 1, 7_000, 700_000] {
         let mut world = World::new("8080");
