@@ -12,6 +12,11 @@ impl Files {
         Files(std::env::var_os("CARTRIDGE_DIR").map(PathBuf::from))
     }
 
+    /// True if there is a file `name`.
+    pub fn exists(&self, name: &str) -> bool {
+        self.0.as_ref().is_some_and(|folder| folder.join(name).exists())
+    }
+
     /// Opens `name` for reading; `None` when there is no such file.
     pub fn open(&self, name: &str) -> Option<io::Result<File>> {
         existing(File::open(self.0.as_ref()?.join(name)))

@@ -88,14 +88,14 @@ fn write(level: Level, from: &str, message: fmt::Arguments<'_>, fields: &[(&str,
         fields,
     };
     let bytes = line.render(&mut buffer);
+    if let Some(ring) = OUTPUT.get().and_then(|output| output.ring.as_ref()) {
+        keep(&mut ring.lock().unwrap_or_else(PoisonError::into_inner), bytes);
+    }
     // A console that takes nothing more leaves nowhere to say so.
     let _ = match OUTPUT.get().and_then(|output| output.file.as_ref()) {
         Some(mut file) => file.write_all(bytes),
         None => std::io::stdout().write_all(bytes),
     };
-    if let Some(ring) = OUTPUT.get().and_then(|output| output.ring.as_ref()) {
-        keep(&mut ring.lock().unwrap_or_else(PoisonError::into_inner), bytes);
-    }
 }
 
 /// Appends a line, and drops whole lines from the front to stay within the limit.

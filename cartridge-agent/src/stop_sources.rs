@@ -4,7 +4,9 @@ use crate::shared::Shared;
 use crate::{log, runner};
 use cartridge_agent_core::log::Level;
 use cartridge_agent_core::machine::Cause;
-use std::io::Read;
+
+/// The file says `stop` and ends.
+const WORD_LIMIT: usize = 16;
 
 /// Watches every source there is.
 pub fn watch(shared: &'static Shared) {
@@ -13,31 +15,22 @@ pub fn watch(shared: &'static Shared) {
     watch_signals(shared);
 }
 
-/// The file `power` is read by a thread that sleeps in it until the platform asks for a stop.
+/// The file `power` is opened and read by a thread that sleeps in it until the platform asks for a stop.
 fn watch_power(shared: &'static Shared) {
-    let Some(opened) = shared.files.open("power") else {
-        return;
-    };
-    let mut file = match opened {
-        Ok(file) => file,
-        Err(error) => {
-            let message = format_args!("the power button is not watched: {error}");
-            return log::agent(Level::Error, message, &[]);
-        }
-    };
-    runner::spawn("agent-power", shared, move || {
-        let mut word = [0; 16];
-        match file.read(&mut word) {
-            Ok(length) if length > 0 => shared.request_stop(Cause::Power, 0, None),
-            // The platform has no power button.
-            Ok(_) => {}
-            Err(error) => log::agent(
-                Level::Error,
-                format_args!("the power button is no longer watched: {error}"),
-                &[],
-            ),
-        }
-    });
+    if shared.files.exists("power") {
+        runner::spawn("agent-power", shared, move || {
+            match shared.files.read("power", WORD_LIMIT) {
+                Some(Ok(word)) if !word.is_empty() => shared.request_stop(Cause::Power, 0, None),
+                Some(Err(error)) => log::agent(
+                    Level::Error,
+                    format_args!("the power button is not watched: {error}"),
+                    &[],
+                ),
+                // The platform has no power button.
+                _ => {}
+            }
+        });
+    }
 }
 
 /// SIGTERM and SIGINT; a second one ends the drain at once.

@@ -14,6 +14,7 @@ struct World<C> {
     network: NetworkState,
     open_ports: Vec<u16>,
     probes: usize,
+    released: bool,
     seen: Vec<String>,
     exit: Option<i32>,
 }
@@ -32,6 +33,7 @@ impl<C: ControlPlane> World<C> {
             network: NetworkState::NotOurs,
             open_ports: Vec::new(),
             probes: 0,
+            released: false,
             seen: Vec::new(),
             exit: None,
         }
@@ -40,6 +42,7 @@ impl<C: ControlPlane> World<C> {
     /// Runs until the machine waits past `until`, waits for nothing but events, or ends.
     fn run(&mut self, until: Duration) -> &mut Self {
         loop {
+            self.machine.released(self.released);
             match self.machine.next(self.now) {
                 Action::Entered(state) => self.seen.push(state.to_string()),
                 Action::Report(note) => self.seen.push(std::format!("{}: {note}", note.level())),
@@ -189,7 +192,7 @@ fn a_stop_waits_for_the_app_and_ends_in_order() {
             "told 11000"
         ]
     );
-    world.machine.released(true);
+    world.released = true;
     assert_eq!(world.run(ms(2_000)).seen(), ["ReadyToShutDown", "Terminated"]);
     assert_eq!(world.exit, Some(0));
 }
@@ -232,12 +235,12 @@ fn an_app_that_never_finishes_is_cut_off_once() {
 fn a_stop_is_honoured_in_every_state() {
     for until in [0, 1, 7_000, 700_000] {
         let mut world = World::new("8080");
-        world.run(ms(until)).stop(Cause::Power, 0).machine.released(true);
+        world.run(ms(until)).stop(Cause::Power, 0).released = true;
         assert_eq!(world.run(ms(until)).exit, Some(0));
         assert_eq!(world.seen().iter().filter(|it| *it == "In_Maintenance").count(), 1);
     }
     let mut world = World::new("8080");
-    world.stop(Cause::App, 3).machine.released(true);
+    world.stop(Cause::App, 3).released = true;
     assert_eq!(world.run(ms(0)).exit, Some(3));
     assert_eq!(world.seen()[0], "Created");
 }
@@ -263,8 +266,7 @@ fn the_apps_own_status_replaces_the_one_asked_for_from_outside() {
         .stop(Cause::Power, 0)
         .run(ms(100))
         .stop(Cause::App, 4)
-        .machine
-        .released(true);
+        .released = true;
     assert_eq!(world.run(ms(100)).exit, Some(4));
 }
 
@@ -300,7 +302,7 @@ fn a_control_plane_decides_when_a_member_starts_and_stops_and_is_told_of_every_s
         .plane()
         .commands
         .extend([Command::Initialize, Command::Stop]);
-    world.machine.released(true);
+    world.released = true;
     assert_eq!(world.run(ms(300)).exit, Some(0));
     assert_eq!(
         world.seen()[0],
