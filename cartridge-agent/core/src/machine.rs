@@ -179,7 +179,6 @@ pub struct Machine<C> {
     cut_off: bool,
     deadline: Duration,
     released: bool,
-    cut_off: bool,
     note: Option<Note>,
 }
 
@@ -197,7 +196,6 @@ impl<C: ControlPlane> Machine<C> {
             cut_off: false,
             deadline: Duration::ZERO,
             released: false,
-            cut_off: false,
             note: None,
         }
     }
