@@ -1,0 +1,46 @@
+//! Ends of a program that are not a return from `main`.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::thread;
+
+pub fn panic() -> ExitCode {
+    let empty: Vec<u8> = Vec::new();
+    ExitCode::from(empty[black_box(3)])
+}
+
+/// Where panics unwind, the thread's end is seen and the program goes on to a status of its own.
+pub fn panic_in_a_thread() -> ExitCode {
+    let thread = thread::Builder::new()
+        .name("unlucky".into())
+        .spawn(|| panic!("on purpose"));
+    match thread.map(|handle| handle.join()) {
+        Ok(Err(_)) => println!("the panic stayed in its thread"),
+        _ => println!("no panic was seen"),
+    }
+    ExitCode::from(101)
+}
+
+pub fn overflow_the_stack() -> ExitCode {
+    ExitCode::from(deeper(0) as u8)
+}
+
+fn deeper(level: u64) -> u64 {
+    let frame = black_box([level; 64]);
+    if level == u64::MAX {
+        0
+    } else {
+        deeper(level + 1) + frame[3]
+    }
+}
+
+pub fn exhaust_the_heap() -> ExitCode {
+    let mut kept = Vec::new();
+    for block in 0.. {
+        kept.push(vec![1u8; 1 << 20]);
+        if black_box(block) == usize::MAX {
+            break;
+        }
+    }
+    ExitCode::from(kept.len() as u8)
+}
