@@ -4,4 +4,6 @@
 pub mod clients;
 pub mod guest;
 pub mod image;
+pub mod process;
 pub mod request;
+pub mod target;

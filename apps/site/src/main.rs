@@ -29,7 +29,11 @@ const DEFAULT_PORTS: &[u16] = &[8080];
 fn main() -> io::Result<()> {
     let cartridge = cartridge_agent::start();
     let server = Server::new(Site::new("public"));
-    let ports = if cartridge.ports().is_empty() { DEFAULT_PORTS } else { cartridge.ports() };
+    let ports = if cartridge.ports().is_empty() {
+        DEFAULT_PORTS
+    } else {
+        cartridge.ports()
+    };
     for &port in ports {
         let (server, listener) = (server.clone(), listen(port)?);
         thread::spawn(move || server.accept_from(&listener));

@@ -1,0 +1,246 @@
+//! A running app to test: in a virtual machine or as a Linux process, behind one face.
+
+use crate::clients::{Service, client::Client, site, slow};
+use crate::guest;
+use crate::image::{image, workspace};
+use crate::process::Process;
+use anyhow::{Context, Result, ensure};
+use qemu::{Guest, Machine};
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::NamedTempFile;
+
+/// Opens the management endpoint; random enough for a test on loopback.
+pub const TOKEN: &str = "a-token-for-tests-0123456789";
+/// The endpoint's port inside a virtual machine.
+const MANAGEMENT_PORT: u16 = 9100;
+/// Until Active. A process may have to be compiled first.
+const READY_LIMIT: Duration = Duration::from_secs(120);
+/// Longest that a target lives.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum App {
+    Hello,
+    Site,
+    /// The site's program with a file of 10 MiB.
+    LargeSite,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Process,
+    Machine(Machine),
+}
+
+enum Running {
+    Process(Process),
+    Guest(Guest),
+}
+
+pub struct Target {
+    pub name: String,
+    pub service: Service,
+    pub management: SocketAddr,
+    running: Running,
+    _payload: NamedTempFile,
+}
+
+impl App {
+    fn folder(self) -> &'static str {
+        match self {
+            App::Hello => "apps/hello",
+            App::Site => "apps/site",
+            App::LargeSite => "tests/cartridges/large-site",
+        }
+    }
+
+    fn expected(self) -> Result<Vec<u8>> {
+        Ok(match self {
+            App::Hello => b"hello\n".to_vec(),
+            App::Site => site::INDEX.to_vec(),
+            App::LargeSite => fs::read(workspace().join(App::LargeSite.folder()).join("public/index.html"))?,
+        })
+    }
+
+    /// Makes what is too large to keep in the repository.
+    fn prepare(self) -> Result<()> {
+        let path = workspace().join(self.folder()).join("public/large.bin");
+        if self == App::LargeSite && fs::metadata(&path).map_or(true, |meta| meta.len() != slow::SIZE as u64) {
+            fs::write(&path, (0..slow::SIZE).map(slow::byte_at).collect::<Vec<u8>>()).context("writing large.bin")?;
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    /// Starts the app and waits until it is Active. `parameters` are added to the payload, each with a comma before it.
+    pub fn start(app: App, place: Place, parameters: &str) -> Result<Target> {
+        app.prepare()?;
+        let (name, expected) = (format!("{app:?} {place:?}"), app.expected()?);
+        let (service, management, running, payload) = match place {
+            Place::Process => process(app, parameters)?,
+            Place::Machine(machine) => machine_of(app, machine, parameters)?,
+        };
+        let service = Service {
+            address: service,
+            expected,
+            load_seconds: 5,
+        };
+        Ok(Target {
+            name,
+            service,
+            management,
+            running,
+            _payload: payload,
+        })
+    }
+
+    /// Waits for a console line with `text` in it.
+    pub fn wait_for(&self, text: &str, limit: Duration) -> Result<String> {
+        match &self.running {
+            Running::Process(process) => process.wait_for(text, limit),
+            Running::Guest(guest) => {
+                let line = guest.wait_for(text, limit, |line| line.contains(text));
+                line.map(|line| line.text).map_err(|error| anyhow::anyhow!("{error}"))
+            }
+        }
+    }
+
+    /// Everything on the console so far.
+    pub fn console(&self) -> Vec<String> {
+        match &self.running {
+            Running::Process(process) => process.console(),
+            Running::Guest(guest) => guest.lines().into_iter().map(|line| line.text).collect(),
+        }
+    }
+
+    /// The command that started it and the console's last lines.
+    pub fn report(&self) -> String {
+        match &self.running {
+            Running::Process(process) => process.report(),
+            Running::Guest(guest) => {
+                let lines = self.console();
+                let tail = lines[lines.len().saturating_sub(40)..].join("\n");
+                format!("command: {}\nconsole:\n{tail}", guest.command())
+            }
+        }
+    }
+
+    /// Asks for a stop as the platform does: SIGTERM, or the power button.
+    pub fn ask_to_stop(&self) -> Result<()> {
+        match &self.running {
+            Running::Process(process) => process.terminate(),
+            Running::Guest(guest) => guest.powerdown().map_err(|error| anyhow::anyhow!("{error}")),
+        }
+    }
+
+    /// Waits for the end and gives the exit status.
+    pub fn wait(&mut self, limit: Duration) -> Result<i32> {
+        match &mut self.running {
+            Running::Process(process) => process.wait(limit)?.code().context("ended by a signal"),
+            Running::Guest(guest) => {
+                let exit = guest.wait(limit).map_err(|error| anyhow::anyhow!("{error}"))?;
+                exit.status
+                    .with_context(|| format!("no exit status: {}", exit.describe()))
+            }
+        }
+    }
+
+    pub fn ended(&mut self) -> bool {
+        match &mut self.running {
+            Running::Process(process) => process.ended(),
+            Running::Guest(guest) => guest.ended(),
+        }
+    }
+
+    /// Asks the management endpoint, with the token.
+    pub fn manage(&self, method: &str, path: &str) -> Result<crate::clients::client::Answer> {
+        manage(self.management, method, path, Some(TOKEN))
+    }
+
+    /// The figures of /metrics that have no labels, by name.
+    pub fn figures(&self) -> Result<BTreeMap<String, f64>> {
+        let answer = self.manage("GET", "/metrics")?;
+        ensure!(answer.status == 200, "status {} for /metrics", answer.status);
+        let text = String::from_utf8(answer.body).context("/metrics is no UTF-8")?;
+        let samples = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_once(' '));
+        Ok(samples
+            .filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?)))
+            .collect())
+    }
+}
+
+/// One request to a management endpoint, on a connection of its own.
+pub fn manage(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+) -> Result<crate::clients::client::Answer> {
+    let mut client = Client::connect(address).with_context(|| format!("{method} {path}"))?;
+    let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+    let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+    client.send(
+        format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{token}{length}Connection: close\r\n\r\n").as_bytes(),
+    )?;
+    client.answer().with_context(|| format!("{method} {path}"))
+}
+
+type Started = (SocketAddr, SocketAddr, Running, NamedTempFile);
+
+fn process(app: App, parameters: &str) -> Result<Started> {
+    // hello always listens on 8080, as its source says; the others on the ports of their payload.
+    let port = if app == App::Hello { free(8080)? } else { free(0)? };
+    let management = free(0)?;
+    let payload = payload(&format!("PORTS={port},"), management, parameters);
+    let process = Process::start(app.folder(), Some(payload.path()))?;
+    process.wait_for("ready http://", READY_LIMIT)?;
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Ok((local(port), local(management), Running::Process(process), payload))
+}
+
+fn machine_of(app: App, machine: Machine, parameters: &str) -> Result<Started> {
+    let payload = payload("", MANAGEMENT_PORT, parameters);
+    let mut launch = guest::launch(&image(app.folder())).forward(0, MANAGEMENT_PORT);
+    launch.machine = machine;
+    launch.memory_mib = 16;
+    launch.payload = Some(payload.path().into());
+    launch.deadline = Some(DEADLINE);
+    let guest = launch.start().map_err(|error| anyhow::anyhow!("{error}"))?;
+    qemu::measure::Ready::agent()
+        .wait(&guest, READY_LIMIT)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let address = |port| guest.address(port).map_err(|error| anyhow::anyhow!("{error}"));
+    Ok((
+        address(8080)?,
+        address(MANAGEMENT_PORT)?,
+        Running::Guest(guest),
+        payload,
+    ))
+}
+
+fn payload(ports: &str, management: u16, parameters: &str) -> NamedTempFile {
+    let text = format!("{ports}MANAGEMENT_PORT={management},MANAGEMENT_TOKEN={TOKEN}{parameters}");
+    guest::payload(text.as_bytes())
+}
+
+/// A port on loopback that nobody listens on: this one, or any.
+fn free(port: u16) -> Result<u16> {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
+            Ok(listener) => return Ok(listener.local_addr()?.port()),
+            Err(error) if Instant::now() > end => {
+                return Err(error).with_context(|| format!("port {port} of this machine is taken; end what uses it"));
+            }
+            Err(_) => thread::sleep(Duration::from_millis(200)),
+        }
+    }
+}
