@@ -159,10 +159,11 @@ impl Client {
             .context("SO_LINGER 0")
     }
 
-    /// Keeps the window small, so that an answer soon waits for us.
+    /// Keeps the window small against a large answer, so that the answer soon waits for us; not so small that TCP's
+    /// delayed acknowledgements set the pace.
     pub fn small_window(&self) -> Result<()> {
         SockRef::from(&self.stream)
-            .set_recv_buffer_size(16 * 1024)
+            .set_recv_buffer_size(128 * 1024)
             .context("SO_RCVBUF")
     }
 
