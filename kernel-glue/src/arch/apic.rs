@@ -2,7 +2,7 @@
 
 use super::cpu::{self, cpuid};
 use super::interrupts::{SPURIOUS_VECTOR, TIMER_VECTOR};
-use crate::clock;
+use crate::clock::{self, paravirtual};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Where the registers are after reset; the interrupt stub relies on it.
@@ -36,7 +36,7 @@ fn write(register: usize, value: u32) {
     unsafe { ((BASE as usize + register) as *mut u32).write_volatile(value) }
 }
 
-/// Enables the APIC, masks the legacy interrupt controllers and starts the timer for [`calibrate`].
+/// Enables the APIC and masks the legacy interrupt controllers. The timer counts, without interrupts, for [`calibrate`].
 pub fn init() {
     crate::memory::map_device(BASE, 4096).expect("no page table for the APIC at boot");
     // SAFETY: the 8259s' mask registers; nothing expects interrupts from them.
@@ -61,20 +61,35 @@ pub fn id() -> u8 {
     (read(ID) >> 24) as u8
 }
 
-/// Ends the calibration that `init` began: `elapsed` nanoseconds have gone by since.
-pub fn calibrate(elapsed: u64) {
+/// Learns how fast the timer counts, once the clock runs: hypervisors that keep to 1 GHz are known, anything else is measured.
+pub fn calibrate() {
     if HAS_DEADLINE_MODE.load(Relaxed) {
         return;
     }
-    let counted = (u32::MAX - read(CURRENT_COUNT)) as u64;
+    if !paravirtual::apic_bus_is_1_ghz() {
+        if let Some(counts) = measure() {
+            COUNTS_PER_MS.store(counts, Relaxed);
+        }
+    }
     write(INITIAL_COUNT, 0);
     write(TIMER, TIMER_VECTOR as u32);
-    let measured = counted * 1_000_000 / elapsed.max(1);
-    let expected = COUNTS_PER_MS.load(Relaxed) as u64;
-    // Within an eighth it is the 1 GHz of KVM and QEMU, measured over a short time.
-    if measured.abs_diff(expected) > expected / 8 && measured > 0 {
-        COUNTS_PER_MS.store(measured.min(u32::MAX as u64) as u32, Relaxed);
+}
+
+/// Counts a millisecond, over a tenth of one. What passes between two lines here (the host may run something else) spoils one
+/// measurement, hardly the median of three.
+fn measure() -> Option<u32> {
+    const LEAST: u64 = 100_000;
+    let mut measured = [0; 3];
+    for slot in &mut measured {
+        let (from, begin) = (read(CURRENT_COUNT), clock::now());
+        while clock::now() - begin < LEAST {
+            core::hint::spin_loop();
+        }
+        let counted = from.wrapping_sub(read(CURRENT_COUNT)) as u64;
+        *slot = counted * 1_000_000 / (clock::now() - begin);
     }
+    measured.sort_unstable();
+    u32::try_from(measured[1]).ok().filter(|counts| *counts > 0)
 }
 
 /// Makes sure the timer interrupts at `deadline` (monotonic ns) or before: one that is armed for earlier is left alone, since

@@ -4,7 +4,7 @@ pub mod civil;
 pub mod scale;
 
 #[cfg(target_os = "hermit")]
-mod paravirtual;
+pub mod paravirtual;
 #[cfg(target_os = "hermit")]
 mod pit;
 #[cfg(target_os = "hermit")]

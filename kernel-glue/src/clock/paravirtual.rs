@@ -6,7 +6,9 @@
 use crate::arch::cpu::{self, cpuid};
 use core::cell::UnsafeCell;
 
-const KVM_SIGNATURE: [u32; 3] = [0x4b4d_564b, 0x564b_4d56, 0x4d];
+/// CPUID 0x4000_0000, EBX, ECX, EDX.
+const KVM: &[u8; 12] = b"KVMKVMKVM\0\0\0";
+const TCG: &[u8; 12] = b"TCGTCGTCGTCG";
 const FEATURES: u32 = 0x4000_0001;
 const CLOCKSOURCE2: u32 = 1 << 3;
 const MSR_WALL_CLOCK: u32 = 0x4b56_4d00;
@@ -47,6 +49,23 @@ static PAGE: Page = Page(UnsafeCell::new(Shared {
     wall_nanoseconds: 0,
 }));
 
+/// The signature of what runs us, if something does.
+fn hypervisor() -> Option<[u8; 12]> {
+    cpu::hypervisor_present().then(|| {
+        let leaf = core::arch::x86_64::__cpuid(0x4000_0000);
+        let mut signature = [0; 12];
+        for (chunk, register) in signature.chunks_exact_mut(4).zip([leaf.ebx, leaf.ecx, leaf.edx]) {
+            chunk.copy_from_slice(&register.to_le_bytes());
+        }
+        signature
+    })
+}
+
+/// True under KVM and QEMU, whose local APIC has a bus of 1 GHz (KVM's APIC_BUS_CYCLE_NS and QEMU's apic_common are 1 ns).
+pub fn apic_bus_is_1_ghz() -> bool {
+    hypervisor().is_some_and(|signature| signature == *KVM || signature == *TCG)
+}
+
 /// The TSC's frequency, and nanoseconds since the Unix epoch at `timestamp`, from KVM.
 pub struct KvmClock {
     pub frequency: u64,
@@ -55,14 +74,7 @@ pub struct KvmClock {
 
 /// Asks KVM, if that is what runs us. `timestamp`: the TSC just now.
 pub fn kvm_clock(timestamp: u64) -> Option<KvmClock> {
-    if !cpu::hypervisor_present() {
-        return None;
-    }
-    let signature = core::arch::x86_64::__cpuid(0x4000_0000);
-    if [signature.ebx, signature.ecx, signature.edx] != KVM_SIGNATURE {
-        return None;
-    }
-    if core::arch::x86_64::__cpuid(FEATURES).eax & CLOCKSOURCE2 == 0 {
+    if hypervisor().as_ref() != Some(KVM) || core::arch::x86_64::__cpuid(FEATURES).eax & CLOCKSOURCE2 == 0 {
         return None;
     }
     let address = PAGE.0.get() as u64;

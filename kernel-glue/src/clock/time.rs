@@ -2,7 +2,8 @@
 //!
 //! Its frequency comes from the hypervisor or the CPU where they tell it; else it is measured against the interval timer: first
 //! over a fifth of a millisecond (the boot cannot wait longer), then again over 10 to 50 ms when the machine idles or a tick comes.
-//! A correction changes the speed from then on and never turns the clock back.
+//! A correction changes the speed from then on and never turns the clock back. Each reading of the interval timer lies between
+//! two of the TSC, so that how far a measurement may be off is known: one spoilt by the host's scheduler is not taken.
 
 use super::scale::{Scale, measured_frequency};
 use super::{paravirtual, pit, rtc};
@@ -15,14 +16,57 @@ const ASSUMED_FREQUENCY: u64 = 2_000_000_000;
 static SCALE: Guarded<Scale> = Guarded::new(Scale::new(0, ASSUMED_FREQUENCY));
 /// Wall clock minus monotonic clock, ns; 0: no wall clock.
 static WALL_OFFSET: AtomicU64 = AtomicU64::new(0);
-/// The frequency is a rough measurement, begun with the TSC at MEASURED_FROM.
+/// The frequency is a rough measurement, to be refined from START on.
 static ROUGH: AtomicBool = AtomicBool::new(false);
-static MEASURED_FROM: AtomicU64 = AtomicU64::new(0);
+static START: Guarded<Sample> = Guarded::new(Sample {
+    timestamp: 0,
+    counted: 0,
+    doubt: 0,
+});
 
 /// Counts of the interval timer: 0.2 ms, 10 ms, and the most before it might have wrapped.
-const SHORT: u16 = 239;
+const SHORT: u64 = 239;
 const LONG: u64 = 11_932;
 const LONGEST: u64 = 60_000;
+/// The first measurement may be off by a 50th, the second by a 4000th.
+const ROUGHNESS: u64 = 50;
+const FINENESS: u64 = 4_000;
+/// Readings of the interval timer (1 us or more each) before it is given up.
+const MOST_LOOKS: u32 = 20_000;
+
+/// One reading of the interval timer: the TSC meanwhile, give or take `doubt`.
+#[derive(Clone, Copy)]
+struct Sample {
+    timestamp: u64,
+    counted: u64,
+    doubt: u64,
+}
+
+impl Sample {
+    fn take() -> Self {
+        let before = cpu::timestamp();
+        let counted = pit::elapsed() as u64;
+        let doubt = cpu::timestamp().saturating_sub(before);
+        Sample {
+            timestamp: before + doubt / 2,
+            counted,
+            doubt,
+        }
+    }
+
+    /// TSC ticks a second between `start` and this, if `least` counts have passed and the error is below one in `precision`.
+    fn frequency_since(&self, start: &Sample, least: u64, precision: u64) -> Option<u64> {
+        let counted = self
+            .counted
+            .checked_sub(start.counted)
+            .filter(|counted| *counted >= least)?;
+        let ticks = self.timestamp.saturating_sub(start.timestamp);
+        let precise = (self.doubt + start.doubt).saturating_mul(precision) <= ticks;
+        precise
+            .then(|| measured_frequency(ticks, counted, pit::FREQUENCY))
+            .filter(|frequency| *frequency > 0)
+    }
+}
 
 /// Starts the clocks; the local APIC's timer is calibrated along the way.
 pub fn init() {
@@ -34,52 +78,41 @@ pub fn init() {
     if let Some(kvm) = paravirtual::kvm_clock(begin) {
         *scale = Scale::new(begin, kvm.frequency);
         WALL_OFFSET.store(kvm.wall, Relaxed);
-        wait_for_apic();
-        return;
+    } else {
+        match paravirtual::cpuid_frequency() {
+            Some(frequency) => *scale = Scale::new(begin, frequency),
+            None => measure_roughly(scale, begin),
+        }
+        if let Some(seconds) = rtc::unix_seconds() {
+            WALL_OFFSET.store((seconds * 1_000_000_000).saturating_sub(now()), Relaxed);
+        }
     }
-    match paravirtual::cpuid_frequency() {
+    apic::calibrate();
+}
+
+fn measure_roughly(scale: &mut Scale, begin: u64) {
+    pit::start();
+    // SAFETY: at boot.
+    let start = unsafe { START.get() };
+    *start = Sample::take();
+    let frequency = (0..MOST_LOOKS).find_map(|_| {
+        let sample = Sample::take();
+        // The start itself may be the spoilt one.
+        if sample.doubt < start.doubt && sample.counted < SHORT {
+            *start = sample;
+        }
+        sample.frequency_since(start, SHORT, ROUGHNESS)
+    });
+    match frequency {
         Some(frequency) => {
             *scale = Scale::new(begin, frequency);
-            wait_for_apic();
-        }
-        None => measure_roughly(scale),
-    }
-    if let Some(seconds) = rtc::unix_seconds() {
-        WALL_OFFSET.store(seconds * 1_000_000_000 - now().min(seconds * 1_000_000_000), Relaxed);
-    }
-}
-
-/// With a TSC of known speed: gives the APIC's timer the time it takes to be measured.
-fn wait_for_apic() {
-    let begin = now();
-    while now() - begin < 20_000 {
-        core::hint::spin_loop();
-    }
-    apic::calibrate(now());
-}
-
-fn measure_roughly(scale: &mut Scale) {
-    const MOST_LOOKS: u32 = 100_000;
-    pit::start();
-    let begin = cpu::timestamp();
-    let first = pit::elapsed();
-    for _ in 0..MOST_LOOKS {
-        let counted = pit::elapsed();
-        if counted >= SHORT && counted != first {
-            let ticks = cpu::timestamp() - begin;
-            let frequency = measured_frequency(ticks, counted as u64, pit::FREQUENCY);
-            *scale = Scale::new(begin, frequency);
-            apic::calibrate(now());
-            MEASURED_FROM.store(begin, Relaxed);
             ROUGH.store(true, Relaxed);
-            return;
         }
+        None => crate::log!(
+            Warn,
+            "no clock of known speed (kvm-clock, CPUID, interval timer): time runs at an unknown speed"
+        ),
     }
-    crate::log!(
-        Warn,
-        "no clock of known speed (kvm-clock, CPUID, interval timer): times are off by an unknown factor"
-    );
-    apic::calibrate(now());
 }
 
 /// Measures the frequency again once enough time has passed. Called where the machine is idle or a tick came, inside the
@@ -93,25 +126,21 @@ pub fn refine() {
 
 #[cold]
 fn refine_rough() {
-    // SAFETY: inside the critical section.
-    let scale = unsafe { SCALE.get() };
-    let begin = MEASURED_FROM.load(Relaxed);
-    let counted = pit::elapsed() as u64;
-    let now = cpu::timestamp();
+    // SAFETY: inside the critical section, and nothing below waits.
+    let (scale, start) = unsafe { (SCALE.get(), START.get()) };
+    let passed = scale.nanoseconds(cpu::timestamp()) - scale.nanoseconds(start.timestamp);
     // By the rough clock, to know whether the counter has wrapped.
-    let expected = (scale.nanoseconds(now) - scale.nanoseconds(begin)) as u128 * pit::FREQUENCY as u128 / 1_000_000_000;
-    if expected > LONGEST as u128 {
-        // Too late, the machine was busy: begin again. The next measurement is from a fresh start.
+    let expected = (passed as u128 * pit::FREQUENCY as u128 / 1_000_000_000) as u64;
+    if expected < LONG {
+        return;
+    }
+    let sample = Sample::take();
+    if expected > LONGEST {
+        // The machine was busy meanwhile: from the start again.
         pit::start();
-        let begin = cpu::timestamp();
-        MEASURED_FROM.store(begin, Relaxed);
-        *scale = Scale {
-            base_nanoseconds: scale.nanoseconds(begin),
-            base_ticks: begin,
-            ..*scale
-        };
-    } else if counted >= LONG {
-        *scale = scale.at_frequency(now, measured_frequency(now - begin, counted, pit::FREQUENCY));
+        *start = Sample::take();
+    } else if let Some(frequency) = sample.frequency_since(start, LONG, FINENESS) {
+        *scale = scale.at_frequency(cpu::timestamp(), frequency);
         ROUGH.store(false, Relaxed);
     }
 }
