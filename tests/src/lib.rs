@@ -5,5 +5,6 @@ pub mod clients;
 pub mod guest;
 pub mod image;
 pub mod process;
+pub mod prometheus;
 pub mod request;
 pub mod target;

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// For an ordered stop when a test is over; then it is killed.
@@ -17,6 +17,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Process {
     child: Child,
     console: Arc<Console>,
+    readers: Vec<JoinHandle<()>>,
     command: String,
 }
 
@@ -41,12 +42,14 @@ impl Process {
             .stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
         let console = Arc::new(Console::default());
-        follow(&console, child.stdout.take().context("no standard output")?);
-        follow(&console, child.stderr.take().context("no standard error")?);
+        let output = follow(&console, child.stdout.take().context("no standard output")?);
+        let errors = follow(&console, child.stderr.take().context("no standard error")?);
+        let (readers, command) = (vec![output, errors], format!("{command:?}"));
         Ok(Process {
             child,
             console,
-            command: format!("{command:?}"),
+            readers,
+            command,
         })
     }
 
@@ -97,11 +100,12 @@ impl Process {
         Ok(())
     }
 
-    /// Waits for the end.
+    /// Waits for the end, and for the last line.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         let end = Instant::now() + limit;
         loop {
             if let Some(status) = self.child.try_wait()? {
+                self.readers.drain(..).for_each(|reader| drop(reader.join()));
                 return Ok(status);
             }
             if Instant::now() > end {
@@ -129,12 +133,12 @@ impl Drop for Process {
     }
 }
 
-fn follow(console: &Arc<Console>, from: impl Read + Send + 'static) {
+fn follow(console: &Arc<Console>, from: impl Read + Send + 'static) -> JoinHandle<()> {
     let console = Arc::clone(console);
     thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
             console.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             console.more.notify_all();
         }
-    });
+    })
 }

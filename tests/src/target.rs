@@ -1,6 +1,7 @@
 //! A running app to test: in a virtual machine or as a Linux process, behind one face.
 
-use crate::clients::{Service, client::Client, site, slow};
+use crate::clients::client::{Answer, Client};
+use crate::clients::{Service, site, slow};
 use crate::guest;
 use crate::image::{image, workspace};
 use crate::process::Process;
@@ -158,8 +159,15 @@ impl Target {
     }
 
     /// Asks the management endpoint, with the token.
-    pub fn manage(&self, method: &str, path: &str) -> Result<crate::clients::client::Answer> {
+    pub fn manage(&self, method: &str, path: &str) -> Result<Answer> {
         manage(self.management, method, path, Some(TOKEN))
+    }
+
+    /// Asks for a stop through the management endpoint.
+    pub fn ask_by_post(&self) -> Result<()> {
+        let answer = self.manage("POST", "/stop")?;
+        ensure!((200..300).contains(&answer.status), "{} for POST /stop", answer.status);
+        Ok(())
     }
 
     /// The figures of /metrics that have no labels, by name.
@@ -178,12 +186,7 @@ impl Target {
 }
 
 /// One request to a management endpoint, on a connection of its own.
-pub fn manage(
-    address: SocketAddr,
-    method: &str,
-    path: &str,
-    token: Option<&str>,
-) -> Result<crate::clients::client::Answer> {
+pub fn manage(address: SocketAddr, method: &str, path: &str, token: Option<&str>) -> Result<Answer> {
     let mut client = Client::connect(address).with_context(|| format!("{method} {path}"))?;
     let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
     let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };

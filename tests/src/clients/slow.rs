@@ -57,12 +57,7 @@ fn eight(service: &Service) -> Result<String> {
 
 /// They ask, read a little, and then only hold the connection; others are served, and so are new ones afterwards.
 fn stalled(service: &Service) -> Result<String> {
-    let mut readers = Vec::new();
-    for _ in 0..16 {
-        let mut reader = ask(service)?;
-        reader.take(&mut [0; 100])?;
-        readers.push(reader);
-    }
+    let readers = (0..16).map(|_| Reader::start(service)).collect::<Result<Vec<_>>>()?;
     for i in 0..100 {
         service
             .serves()
@@ -73,39 +68,71 @@ fn stalled(service: &Service) -> Result<String> {
     Ok("100 others served meanwhile, and a whole answer afterwards".into())
 }
 
-fn ask(service: &Service) -> Result<Client> {
-    let mut client = service.connect()?;
-    client.small_window()?;
-    client.send(format!("GET {PATH} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes())?;
-    let head = client.head()?;
-    ensure!(head.status == 200, "status {} for {PATH}", head.status);
-    ensure!(
-        head.need("content-length")? == SIZE.to_string(),
-        "a length that is not {SIZE}"
-    );
-    Ok(client)
+/// Reads the whole file, then asks for something else on the same connection.
+fn read_all(service: &Service, pause: Duration) -> Result<()> {
+    let mut reader = Reader::start(service)?;
+    reader.read_all(pause)?;
+    service
+        .exchange(&mut reader.client)
+        .context("a request after the large answer")
 }
 
-/// Reads the file with a pause after each 64 KiB, and checks each byte of it.
-fn read_all(service: &Service, pause: Duration) -> Result<()> {
-    let (mut client, mut at, mut chunk) = (ask(service)?, 0, vec![0; 64 * 1024]);
-    while at < SIZE {
-        let room = chunk.len().min(SIZE - at);
+/// One reader of the large file.
+pub struct Reader {
+    client: Client,
+    at: usize,
+}
+
+impl Reader {
+    /// Asks for the file and reads its first bytes.
+    pub fn start(service: &Service) -> Result<Reader> {
+        let mut client = service.connect()?;
+        client.small_window()?;
+        client.send(format!("GET {PATH} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes())?;
+        let head = client.head()?;
+        ensure!(head.status == 200, "status {} for {PATH}", head.status);
+        ensure!(
+            head.need("content-length")? == SIZE.to_string(),
+            "a length that is not {SIZE}"
+        );
+        let mut reader = Reader { client, at: 0 };
+        reader.read(&mut [0; 100])?;
+        Ok(reader)
+    }
+
+    /// Reads the rest with a pause after each 64 KiB.
+    pub fn read_all(&mut self, pause: Duration) -> Result<()> {
+        let mut chunk = vec![0; 64 * 1024];
+        while self.at < SIZE {
+            let room = chunk.len().min(SIZE - self.at);
+            self.read(&mut chunk[..room])?;
+            thread::sleep(pause);
+        }
+        Ok(())
+    }
+
+    /// Fills `chunk` and checks each byte of it.
+    fn read(&mut self, chunk: &mut [u8]) -> Result<()> {
         let mut filled = 0;
-        while filled < room {
-            let count = client.take(&mut chunk[filled..room])?;
-            ensure!(count > 0, "the connection ended after {} of {SIZE} bytes", at + filled);
+        while filled < chunk.len() {
+            let count = self.client.take(&mut chunk[filled..])?;
+            ensure!(
+                count > 0,
+                "the connection ended after {} of {SIZE} bytes",
+                self.at + filled
+            );
             filled += count;
         }
-        let wrong = chunk[..filled]
+        let wrong = chunk
             .iter()
             .enumerate()
-            .find(|(i, byte)| **byte != byte_at(at + i));
-        ensure!(wrong.is_none(), "a wrong byte at {}", at + wrong.map_or(0, |(i, _)| i));
-        at += filled;
-        thread::sleep(pause);
+            .find(|(i, byte)| **byte != byte_at(self.at + i));
+        ensure!(
+            wrong.is_none(),
+            "a wrong byte at {}",
+            self.at + wrong.map_or(0, |(i, _)| i)
+        );
+        self.at += filled;
+        Ok(())
     }
-    service
-        .exchange(&mut client)
-        .context("a request after the large answer")
 }
