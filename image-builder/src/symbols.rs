@@ -38,9 +38,9 @@ impl Symbols {
             Address::Exact => address,
             Address::Return => address.checked_sub(1)?,
         };
-        let mut parts = Vec::new();
-        let mut frames = self.0.find_frames(probe).ok()?;
-        while let Ok(Some(frame)) = frames.next() {
+        let mut frames = Vec::new();
+        let mut found = self.0.find_frames(probe).ok()?;
+        while let Ok(Some(frame)) = found.next() {
             let function = frame
                 .function
                 .as_ref()
@@ -48,18 +48,25 @@ impl Symbols {
             let place = frame
                 .location
                 .as_ref()
-                .and_then(|place| Some(format!("{}:{}", place.file?, place.line?)));
-            match (function, place) {
-                (Some(function), Some(place)) => parts.push(format!("{function} ({place})")),
-                (Some(part), None) | (None, Some(part)) => parts.push(part),
-                (None, None) => {}
-            }
+                .and_then(|place| Some(format!("{}:{}", tidy(place.file?), place.line?)));
+            frames.push((function, place));
         }
-        if parts.is_empty() {
-            let symbol = self.0.find_symbol(probe)?;
-            parts.push(short(&format!("{:#}", rustc_demangle::demangle(symbol))));
+        // The symbol has the whole path of the enclosing function; line tables have its last name at best.
+        let symbol = self
+            .0
+            .find_symbol(probe)
+            .map(|symbol| short(&format!("{:#}", rustc_demangle::demangle(symbol))));
+        match (frames.last_mut(), symbol) {
+            (Some((function, _)), Some(symbol)) => *function = Some(symbol),
+            (None, symbol) => frames.push((symbol, None)),
+            _ => {}
         }
-        Some(parts.join(" in "))
+        frames.drain(INLINED_SHOWN.min(frames.len() - 1)..frames.len() - 1);
+        let parts = frames.into_iter().filter_map(|frame| match frame {
+            (Some(function), Some(place)) => Some(format!("{function} ({place})")),
+            (part, other) => part.or(other),
+        });
+        Some(parts.collect::<Vec<_>>().join(" in ")).filter(|text| !text.is_empty())
     }
 
     /// The file of the function that encloses `address`, not that of what was inlined there.
@@ -68,42 +75,64 @@ impl Symbols {
         let mut file = None;
         while let Ok(Some(frame)) = frames.next() {
             if let Some(found) = frame.location.and_then(|place| place.file) {
-                file = Some(found.to_string());
+                file = Some(tidy(found).to_string());
             }
         }
         file
     }
 }
 
-/// Without the hash that ends a legacy symbol.
+/// The name without type arguments, and without the hash that ends a legacy symbol. A leading `<T as Trait>` stays.
 fn short(name: &str) -> String {
-    let hash = |rest: &str| rest.len() == 17 && rest[1..].chars().all(|c| c.is_ascii_hexdigit());
-    match name.rsplit_once("::") {
-        Some((head, tail)) if tail.starts_with('h') && hash(tail) => head.into(),
-        _ => name.into(),
+    let hash =
+        |tail: &str| tail.len() == 17 && tail.starts_with('h') && tail[1..].chars().all(|c| c.is_ascii_hexdigit());
+    let name = name
+        .rsplit_once("::")
+        .filter(|(_, tail)| hash(tail))
+        .map_or(name, |(head, _)| head);
+    let (mut text, mut depth) = (String::new(), 0);
+    for (at, letter) in name.char_indices() {
+        let follows_name =
+            |text: &str| text.ends_with("::") || text.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        match letter {
+            '<' if depth > 0 || (at > 0 && follows_name(&text)) => depth += 1,
+            '>' if depth > 0 && !name[..at].ends_with('-') => depth -= 1,
+            _ if depth == 0 => text.push(letter),
+            _ => {}
+        }
     }
+    text.replace("::::", "::").trim_end_matches("::").into()
 }
+
+/// A source file by the names the builder gives to folders, without those of the folder cargo happened to be in.
+fn tidy(file: &str) -> &str {
+    let crates = file.find("/crates/").map(|at| &file[at + 1..]);
+    crates.unwrap_or_else(|| file.strip_prefix("cartridge/").unwrap_or(file))
+}
+
+/// Inlined functions shown of one address; those between them and the enclosing one say little more.
+const INLINED_SHOWN: usize = 2;
 
 /// Adds function and line to a line of a fault report: `fault:   at 0x101234`.
 pub struct Annotator {
     symbols: Symbols,
-    /// The first address of a report is the fault's own, the others are return addresses.
-    first: bool,
+    /// Whether the next address is that of the instruction that faulted; all others are return addresses.
+    exact: bool,
 }
 
 impl Annotator {
     pub fn new(symbols: Symbols) -> Self {
-        Self { symbols, first: true }
+        Self { symbols, exact: false }
     }
 
     /// The line as it should be shown.
     pub fn annotate(&mut self, line: &str) -> String {
         let Some(address) = fault_address(line) else {
-            self.first |= line.starts_with(FAULT);
+            self.exact |= line.starts_with(FAULT) && line.contains(EXCEPTION);
             return line.into();
         };
-        let kind = if self.first { Address::Exact } else { Address::Return };
-        self.first = false;
+        let kind = if self.exact { Address::Exact } else { Address::Return };
+        self.exact = false;
         match self.symbols.describe(address, kind) {
             Some(place) => format!("{line} {place}"),
             None => line.into(),
@@ -113,6 +142,8 @@ impl Annotator {
 
 /// What each line of a fault report starts with.
 pub const FAULT: &str = "fault:";
+/// In the first line of a report about an exception, as against an abort, whose first address is where abort was called.
+const EXCEPTION: &str = "(vector ";
 
 /// The address of `fault:   at 0x101234`.
 fn fault_address(line: &str) -> Option<u64> {
@@ -136,10 +167,28 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_of_a_legacy_name_is_left_out() {
+    fn names_lose_type_arguments_and_hashes() {
         assert_eq!(short("core::fmt::write::h0123456789abcdef"), "core::fmt::write");
-        assert_eq!(short("core::fmt::write"), "core::fmt::write");
+        assert_eq!(short("call_once<fn() -> u8, ()>"), "call_once");
+        assert_eq!(
+            short("<alloc::vec::Vec<u8> as core::ops::Drop>::drop"),
+            "<alloc::vec::Vec as core::ops::Drop>::drop"
+        );
+        assert_eq!(
+            short("std::rt::lang_start::<()>::{closure#0}"),
+            "std::rt::lang_start::{closure#0}"
+        );
         assert_eq!(short("hello::main"), "hello::main");
+    }
+
+    #[test]
+    fn files_lose_the_folder_of_the_compilation() {
+        assert_eq!(tidy("cartridge/apps/hello/src/main.rs"), "apps/hello/src/main.rs");
+        assert_eq!(
+            tidy("library/std/crates/hashbrown-0.16.1/src/raw/mod.rs"),
+            "crates/hashbrown-0.16.1/src/raw/mod.rs"
+        );
+        assert_eq!(tidy("library/std/src/rt.rs"), "library/std/src/rt.rs");
     }
 
     /// This test program stands in for a twin: it is an ELF with symbols and line tables, too.
