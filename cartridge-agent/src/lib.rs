@@ -52,6 +52,8 @@ mod management;
 mod runner;
 mod shared;
 mod stop_sources;
+#[cfg(unix)]
+mod unix;
 
 pub use app::{Cartridge, Hold, Shutdown, start};
 pub use cartridge_agent_core::lifecycle::State;

@@ -7,11 +7,9 @@ use crate::files::Files;
 use cartridge_agent_core::log::{LINE_LIMIT, Level, Line, MESSAGE_LIMIT};
 use cartridge_agent_core::text::Text;
 use cartridge_agent_core::time::Timestamp;
-use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,10 +23,10 @@ static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
 static WRITTEN: [AtomicU32; Level::ALL.len()] = [const { AtomicU32::new(0) }; Level::ALL.len()];
 
 struct Output {
-    /// The console file or a copy of standard output; standard output itself when neither can be had.
+    /// The console file, or a copy of standard output.
     file: Option<File>,
     /// The end of the log, for /logs, where the platform has no `log` file.
-    ring: Option<Mutex<VecDeque<u8>>>,
+    ring: Option<Mutex<Vec<u8>>>,
 }
 
 /// Writes an app's line; [`crate::log!`] is the shorter way. Lines above LOG_LEVEL are dropped.
@@ -41,15 +39,13 @@ pub(crate) fn agent(level: Level, message: fmt::Arguments<'_>, fields: &[(&str, 
     write(level, "agent", message, fields);
 }
 
-/// Chooses where lines go. Lines before this go to standard output.
+/// Chooses where lines go. Lines before this are lost.
 pub(crate) fn open(files: &Files) {
     let console = files.open_to_write("log").and_then(Result::ok);
     let ring = console.is_none().then(Mutex::default);
-    let copy_of_stdout = || std::io::stdout().as_fd().try_clone_to_owned().ok().map(File::from);
-    let _ = OUTPUT.set(Output {
-        file: console.or_else(copy_of_stdout),
-        ring,
-    });
+    #[cfg(unix)]
+    let console = console.or_else(crate::unix::standard_output);
+    let _ = OUTPUT.set(Output { file: console, ring });
 }
 
 pub(crate) fn set_level(level: Level) {
@@ -69,7 +65,7 @@ pub(crate) fn kept() -> Option<Vec<u8>> {
         .as_ref()?
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    Some(ring.iter().copied().collect())
+    Some(ring.clone())
 }
 
 fn write(level: Level, from: &str, message: fmt::Arguments<'_>, fields: &[(&str, &str)]) {
@@ -88,26 +84,24 @@ fn write(level: Level, from: &str, message: fmt::Arguments<'_>, fields: &[(&str,
         fields,
     };
     let bytes = line.render(&mut buffer);
-    if let Some(ring) = OUTPUT.get().and_then(|output| output.ring.as_ref()) {
+    let output = OUTPUT.get();
+    if let Some(ring) = output.and_then(|output| output.ring.as_ref()) {
         keep(&mut ring.lock().unwrap_or_else(PoisonError::into_inner), bytes);
     }
-    // A console that takes nothing more leaves nowhere to say so.
-    let _ = match OUTPUT.get().and_then(|output| output.file.as_ref()) {
-        Some(mut file) => file.write_all(bytes),
-        None => std::io::stdout().write_all(bytes),
-    };
+    if let Some(mut file) = output.and_then(|output| output.file.as_ref()) {
+        // A console that takes nothing more leaves nowhere to say so.
+        let _ = file.write_all(bytes);
+    }
 }
 
-/// Appends a line, and drops whole lines from the front to stay within the limit.
-fn keep(ring: &mut VecDeque<u8>, line: &[u8]) {
-    while ring.len() + line.len() > RING_LIMIT {
-        let first_line = ring
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .map_or(ring.len(), |end| end + 1);
-        ring.drain(..first_line);
+/// Appends a line; when the limit is reached, the older half goes, cut at a line end.
+fn keep(ring: &mut Vec<u8>, line: &[u8]) {
+    if ring.len() + line.len() > RING_LIMIT {
+        let half = ring.len() / 2;
+        let line_end = ring[half..].iter().position(|byte| *byte == b'\n');
+        ring.drain(..line_end.map_or(ring.len(), |end| half + end + 1));
     }
-    ring.extend(line);
+    ring.extend_from_slice(line);
 }
 
 fn now() -> Timestamp {
@@ -126,12 +120,12 @@ mod tests {
 
     #[test]
     fn the_ring_keeps_the_newest_whole_lines() {
-        let mut ring = VecDeque::new();
+        let mut ring = Vec::new();
         for number in 0..10_000 {
             keep(&mut ring, format!("line {number}\n").as_bytes());
         }
-        let text = String::from_utf8(ring.into()).unwrap();
-        assert!(text.len() <= RING_LIMIT && text.len() > RING_LIMIT - 100);
+        let text = String::from_utf8(ring).unwrap();
+        assert!(text.len() <= RING_LIMIT && text.len() > RING_LIMIT / 2 - 100);
         assert!(text.starts_with("line ") && text.ends_with("line 9999\n"));
     }
 }

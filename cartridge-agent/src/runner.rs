@@ -5,7 +5,7 @@ use crate::shared::Shared;
 use cartridge_agent_core::control::Standalone;
 use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::log::Level;
-use cartridge_agent_core::machine::{Action, Machine};
+use cartridge_agent_core::machine::{Action, Machine, milliseconds};
 use cartridge_agent_core::network::NetworkState;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
@@ -108,7 +108,7 @@ fn enter(shared: &Shared, state: State) {
             log::agent(Level::Info, message, &fields);
         }
         State::Active => {
-            let message = format_args!("ready after {} ms", shared.now().as_millis());
+            let message = format_args!("ready after {} ms", milliseconds(shared.now()));
             log::agent(Level::Info, message, &fields);
         }
         _ => log::agent(Level::Info, format_args!("{state}"), &fields),

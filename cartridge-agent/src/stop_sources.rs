@@ -12,7 +12,7 @@ const WORD_LIMIT: usize = 16;
 pub fn watch(shared: &'static Shared) {
     watch_power(shared);
     #[cfg(unix)]
-    watch_signals(shared);
+    crate::unix::watch_signals(shared);
 }
 
 /// The file `power` is opened and read by a thread that sleeps in it until the platform asks for a stop.
@@ -30,21 +30,5 @@ fn watch_power(shared: &'static Shared) {
                 _ => {}
             }
         });
-    }
-}
-
-/// SIGTERM and SIGINT; a second one ends the drain at once.
-#[cfg(unix)]
-fn watch_signals(shared: &'static Shared) {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    match signal_hook::iterator::Signals::new([SIGTERM, SIGINT]) {
-        Ok(mut signals) => {
-            runner::spawn("agent-signals", shared, move || {
-                for _ in signals.forever() {
-                    shared.request_stop(Cause::Signal, 0, None);
-                }
-            });
-        }
-        Err(error) => log::agent(Level::Error, format_args!("signals are not watched: {error}"), &[]),
     }
 }

@@ -114,11 +114,8 @@ fn logs_are_the_platforms_or_else_the_agents_own() {
 fn stop_ends_the_member_with_the_status_asked_for() {
     let (mut member, port) = managed("THEN=ignore");
     assert_eq!(ask(port, "GET", "/stop", TOKEN, "").0, 405);
-    assert_eq!(ask(port, "POST", "/stop", TOKEN, "{\"status\":\"x\"}").0, 400);
-    assert_eq!(
-        ask(port, "POST", "/stop", TOKEN, "{\"status\":9,\"drain_seconds\":0}").0,
-        202
-    );
+    assert_eq!(ask(port, "POST", "/stop", TOKEN, "STATUS=x").0, 400);
+    assert_eq!(ask(port, "POST", "/stop", TOKEN, "STATUS=9,DRAIN_SECONDS=0").0, 202);
     assert_eq!(member.wait().code(), Some(9));
 }
 

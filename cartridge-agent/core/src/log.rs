@@ -1,6 +1,6 @@
 //! Log lines: one JSON object a line (JSON Lines), with time stamp, level, sender, message and fields.
 
-use crate::text::{Text, boundary_at_most};
+use crate::text::{Text, start_at_most};
 use crate::time::Timestamp;
 use core::fmt;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -81,7 +81,7 @@ impl Line<'_> {
     /// if the fields alone are too long, they are left out.
     pub fn render<'b>(&self, buffer: &'b mut [u8; LINE_LIMIT]) -> &'b [u8] {
         let mut line = *self;
-        line.message = &line.message[..boundary_at_most(line.message, MESSAGE_LIMIT)];
+        line.message = start_at_most(line.message, MESSAGE_LIMIT);
         loop {
             match serde_json_core::to_slice(&line, &mut buffer[..LINE_LIMIT - 1]) {
                 Ok(length) => {
@@ -89,7 +89,7 @@ impl Line<'_> {
                     return &buffer[..=length];
                 }
                 Err(_) if line.message.len() > 64 => {
-                    line.message = &line.message[..boundary_at_most(line.message, line.message.len() / 2)];
+                    line.message = start_at_most(line.message, line.message.len() / 2);
                 }
                 Err(_) if !line.fields.is_empty() => line.fields = &[],
                 Err(_) => return b"\n",

@@ -137,21 +137,28 @@ impl fmt::Display for Note {
                 write!(
                     f,
                     "stop asked for by {cause}; the app has {} ms to finish",
-                    drain.as_millis()
+                    milliseconds(*drain)
                 )
             }
-            Note::Waiting(missing, after) => write!(f, "not ready after {} ms: {missing}", after.as_millis()),
+            Note::Waiting(missing, after) => write!(f, "not ready after {} ms: {missing}", milliseconds(*after)),
             Note::TimedOut(missing, after) => write!(
                 f,
                 "not ready within port.check.timeout of {} ms: {missing}; the member stays Starting; check that the app \
                  listens on 0.0.0.0 (or 127.0.0.1) on every port of PORTS",
-                after.as_millis()
+                milliseconds(*after)
             ),
             Note::NoNetwork(state) => write!(f, "{state}; the member stays Starting, only loopback works"),
             Note::DrainPassed => f.write_str("the drain deadline passed before the app was done; its work is cut off"),
             Note::Refused(wrong) => write!(f, "{wrong}"),
         }
     }
+}
+
+/// Whole milliseconds; in 64 bits, because formatting 128 would be a kilobyte of code.
+pub fn milliseconds(time: Duration) -> u64 {
+    time.as_secs()
+        .saturating_mul(1000)
+        .saturating_add(u64::from(time.subsec_millis()))
 }
 
 impl Note {

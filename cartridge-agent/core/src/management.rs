@@ -3,9 +3,9 @@
 use crate::http::{Content, Method, Request, Response, Status};
 use crate::lifecycle::State;
 use crate::machine::Missing;
+use crate::parameters::Parameters;
 use crate::text::Text;
 use core::time::Duration;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use subtle::ConstantTimeEq;
 
@@ -24,7 +24,7 @@ pub enum Page {
     Stop(StopOptions),
 }
 
-/// The body of POST /stop, each part optional: `{"status":0,"drain_seconds":5}`.
+/// The body of POST /stop, each part optional, in the payload's format: `STATUS=0,DRAIN_SECONDS=5`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopOptions {
     /// The exit status, 0 to 255.
@@ -34,7 +34,7 @@ pub struct StopOptions {
 }
 
 /// The longest drain that may be asked for, in seconds; as DRAIN_SECONDS.
-const DRAIN_LIMIT: u16 = 3600;
+const DRAIN_LIMIT: u64 = 3600;
 
 /// A refusal with nothing more to say than its status.
 const fn refusal(status: Status, body: &'static [u8], field: &'static str) -> Response<'static> {
@@ -67,7 +67,7 @@ pub fn route(request: &Request<'_>, token: &str) -> Result<Page, Response<'stati
             }
             return stop_options(request.body).map(Page::Stop).ok_or(refusal(
                 Status::BadRequest,
-                b"the body is empty or {\"status\":0..255,\"drain_seconds\":0..3600}\n",
+                b"the body is empty, or STATUS=0..255,DRAIN_SECONDS=0..3600, or one of them\n",
                 "",
             ));
         }
@@ -115,42 +115,19 @@ impl Serialize for StateBody<'_> {
     }
 }
 
+/// The options in `body`, launch-params text like the payload; `None` if something in it is not an option.
 fn stop_options(body: &[u8]) -> Option<StopOptions> {
-    let body = body.trim_ascii();
-    if body.is_empty() {
-        return Some(StopOptions::default());
+    let options = Parameters::new(b"", body);
+    let known = |key: &str| key == "STATUS" || key == "DRAIN_SECONDS";
+    if options.problems().next().is_some() || !options.iter().all(|(key, _)| known(key)) {
+        return None;
     }
-    let (options, length) = serde_json_core::from_slice::<StopOptions>(body).ok()?;
-    (length == body.len()).then_some(options)
-}
-
-impl<'de> Deserialize<'de> for StopOptions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Options;
-        impl<'de> Visitor<'de> for Options {
-            type Value = StopOptions;
-
-            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                f.write_str("an object with status and drain_seconds")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StopOptions, A::Error> {
-                let mut options = StopOptions::default();
-                while let Some(name) = map.next_key::<&str>()? {
-                    match name {
-                        "status" => options.status = map.next_value()?,
-                        "drain_seconds" => {
-                            let seconds = map.next_value::<u16>()?.min(DRAIN_LIMIT);
-                            options.drain = Some(Duration::from_secs(seconds.into()));
-                        }
-                        _ => drop(map.next_value::<IgnoredAny>()?),
-                    }
-                }
-                Ok(options)
-            }
-        }
-        deserializer.deserialize_struct("StopOptions", &["status", "drain_seconds"], Options)
-    }
+    let status = options.number("STATUS").ok()?.unwrap_or(0);
+    let drain = options.number("DRAIN_SECONDS").ok()?;
+    Some(StopOptions {
+        status: u8::try_from(status).ok()?,
+        drain: drain.map(|seconds| Duration::from_secs(seconds.min(DRAIN_LIMIT))),
+    })
 }
 
 #[cfg(test)]
@@ -235,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn stop_takes_its_options_from_json() {
+    fn stop_takes_its_options_from_its_body() {
         let ask = |body| ask(Method::Post, "/stop", Some(TOKEN), body).map_err(|(status, _)| status);
         let stop = |status, seconds: Option<u64>| {
             Ok(Page::Stop(StopOptions {
@@ -244,20 +221,16 @@ mod tests {
             }))
         };
         assert_eq!(ask(""), stop(0, None));
-        assert_eq!(ask(" {} "), stop(0, None));
-        assert_eq!(ask(r#"{"status": 3, "drain_seconds": 0}"#), stop(3, Some(0)));
-        assert_eq!(
-            ask(r#"{"drain_seconds":9999,"else":[1,{"a":null}]}"#),
-            stop(0, Some(3600))
-        );
+        assert_eq!(ask(" \r\n"), stop(0, None));
+        assert_eq!(ask("STATUS=3,DRAIN_SECONDS=0"), stop(3, Some(0)));
+        assert_eq!(ask("DRAIN_SECONDS=9999\n"), stop(0, Some(3600)));
         for bad in [
-            "{",
-            "[]",
-            "3",
-            r#"{"status":256}"#,
-            r#"{"status":-1}"#,
-            r#"{"status":"0"}"#,
-            "{} x",
+            "{}",
+            "STATUS=256",
+            "STATUS=-1",
+            "STATUS=1,STATUS=2",
+            "DRAIN_SECONDS=soon",
+            "OTHER=1",
             "\u{0}",
         ] {
             assert_eq!(ask(bad), Err(Status::BadRequest), "{bad}");

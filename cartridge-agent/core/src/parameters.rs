@@ -6,7 +6,7 @@
 //!
 //! Nothing is copied: a look-up scans the text, which is at most [`SIZE_LIMIT`] bytes and [`ITEM_LIMIT`] items.
 
-use crate::text::boundary_at_most;
+use crate::text::start_at_most;
 use core::fmt;
 
 /// The largest payload taken, in bytes: OpenStack's limit for user-data; EC2 allows 16 KiB.
@@ -159,7 +159,7 @@ impl fmt::Display for Problem<'_> {
                 write!(
                     f,
                     "{} is given more than once: the last value is used",
-                    &key[..boundary_at_most(key, 64)]
+                    start_at_most(key, 64)
                 )
             }
         }

@@ -4,7 +4,7 @@
 use crate::log::Level;
 use crate::network::{NetworkPlan, StaticAddress};
 use crate::parameters::{Parameters, decimal, is_secret, list_items};
-use crate::text::boundary_at_most;
+use crate::text::start_at_most;
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
@@ -127,7 +127,7 @@ impl fmt::Display for BadValue<'_> {
         let shown = if is_secret(self.key) {
             "(hidden)"
         } else {
-            &self.value[..boundary_at_most(self.value, 64)]
+            start_at_most(self.value, 64)
         };
         write!(f, "{}={} is not {}: using ", self.key, shown, self.expected)?;
         match self.instead {

@@ -44,20 +44,27 @@ impl<const N: usize> Default for Text<N> {
 
 impl<const N: usize> fmt::Write for Text<N> {
     fn write_str(&mut self, more: &str) -> fmt::Result {
-        if self.cut {
-            return Ok(());
-        }
-        let room = N - CUT_MARK.len() - self.length;
-        let taken = boundary_at_most(more, room);
-        self.bytes[self.length..self.length + taken].copy_from_slice(&more.as_bytes()[..taken]);
-        self.length += taken;
-        if taken < more.len() {
-            self.bytes[self.length..self.length + CUT_MARK.len()].copy_from_slice(CUT_MARK.as_bytes());
-            self.length += CUT_MARK.len();
-            self.cut = true;
+        if !self.cut {
+            self.cut = append(&mut self.bytes, &mut self.length, more);
         }
         Ok(())
     }
+}
+
+/// Adds `more` to the `length` bytes there are; true if it had to be cut. (One copy of this code for every `N`.)
+fn append(bytes: &mut [u8], length: &mut usize, more: &str) -> bool {
+    let room = bytes.len() - CUT_MARK.len() - *length;
+    let taken = boundary_at_most(more, room);
+    let mut put = |part: &[u8]| {
+        bytes[*length..*length + part.len()].copy_from_slice(part);
+        *length += part.len();
+    };
+    put(&more.as_bytes()[..taken]);
+    let cut = taken < more.len();
+    if cut {
+        put(CUT_MARK.as_bytes());
+    }
+    cut
 }
 
 impl<const N: usize> fmt::Display for Text<N> {
@@ -66,8 +73,13 @@ impl<const N: usize> fmt::Display for Text<N> {
     }
 }
 
+/// The longest start of `text` that is at most `limit` bytes.
+pub fn start_at_most(text: &str, limit: usize) -> &str {
+    text.get(..boundary_at_most(text, limit)).unwrap_or_default()
+}
+
 /// The largest character boundary of `text` that is at most `limit` bytes.
-pub fn boundary_at_most(text: &str, limit: usize) -> usize {
+fn boundary_at_most(text: &str, limit: usize) -> usize {
     let mut end = limit.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
