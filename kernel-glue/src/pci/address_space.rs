@@ -2,30 +2,33 @@
 //!
 //! On PC chipsets the range below the I/O APIC (0xfec00000, Intel 82093AA) belongs to PCI however much RAM there is:
 //! QEMU ends low RAM at 0xe0000000 at the latest (i440FX; 0xc0000000 on q35), and q35's ECAM window lies below too.
-//! New addresses come from the upper part of it, and never overlap a BAR that has one.
+//! New addresses come from the upper part of it, and never overlap a BAR that has one. QEMU's generic host bridge, which
+//! microvm has (`pcie=on`), decodes 0xc0000000-0xdfffffff instead.
 
 use super::bar::{self, Bar};
-use super::configuration::{ConfigurationSpace, Function, register};
+use super::configuration::{ConfigurationSpace, Function, HOST_BRIDGE, host_bridge, register};
 use super::scan;
 
 /// First address given out, and the first one after the range.
-const START: u64 = 0xfe00_0000;
-const END: u64 = 0xfec0_0000;
+const PC: (u64, u64) = (0xfe00_0000, 0xfec0_0000);
+const MICROVM: (u64, u64) = (0xc000_0000, 0xe000_0000);
 
 /// Most BARs in the range that are kept track of; a machine with more gets no new ones.
 const MOST: usize = 32;
 
 /// What of the range is taken.
-#[derive(Default)]
 pub struct AddressSpace {
+    range: (u64, u64),
     taken: [(u64, u64); MOST],
     count: usize,
     known: bool,
 }
 
 impl AddressSpace {
+    #[allow(clippy::new_without_default, reason = "nothing else about it has a default")]
     pub const fn new() -> Self {
         Self {
+            range: PC,
             taken: [(0, 0); MOST],
             count: 0,
             known: false,
@@ -39,6 +42,9 @@ impl AddressSpace {
         }
         if !self.known {
             self.known = true;
+            if space.identity(HOST_BRIDGE) == Some(host_bridge::QEMU_GENERIC) {
+                self.range = MICROVM;
+            }
             scan::functions(space, &mut |found| self.note(space, found.function));
         }
         let Some(address) = self.find(bar.size) else {
@@ -57,8 +63,8 @@ impl AddressSpace {
             let found = bar::read(space, function, index);
             if let Some(Bar { address, size, .. }) = found
                 && address != 0
-                && address < END
-                && address + size > START
+                && address < self.range.1
+                && address + size > self.range.0
             {
                 self.take(address, size);
             }
@@ -70,7 +76,7 @@ impl AddressSpace {
         match self.taken.get_mut(self.count) {
             Some(entry) => *entry = (address, size),
             // Too many to remember: nothing more is given out.
-            None => self.taken[0] = (START, END - START),
+            None => self.taken[0] = (self.range.0, self.range.1 - self.range.0),
         }
         self.count += 1;
     }
@@ -79,8 +85,8 @@ impl AddressSpace {
     /// loop ends.
     fn find(&self, size: u64) -> Option<u64> {
         let size = size.max(0x1000);
-        let mut address = START.checked_next_multiple_of(size)?;
-        while address.checked_add(size)? <= END {
+        let mut address = self.range.0.checked_next_multiple_of(size)?;
+        while address.checked_add(size)? <= self.range.1 {
             let taken = &self.taken[..self.count.min(MOST)];
             match taken
                 .iter()
@@ -127,6 +133,16 @@ mod tests {
         let mut assigned = bar::read(&space, FIRST, 0).unwrap();
         assert!(addresses.ensure(&space, FIRST, &mut assigned));
         assert_eq!(assigned.address, 0xfe00_0000, "what firmware assigned stays");
+    }
+
+    #[test]
+    fn the_host_bridge_decides_the_range() {
+        let mut space = FakeSpace::default();
+        space.device(HOST_BRIDGE).put(HOST_BRIDGE, 0, 0x0008_1b36);
+        space.device(SECOND).bar(SECOND, 1, 0, 0xffff_f000);
+        let mut bar = bar::read(&space, SECOND, 1).unwrap();
+        assert!(AddressSpace::new().ensure(&space, SECOND, &mut bar));
+        assert_eq!(bar.address, 0xc000_0000);
     }
 
     #[test]

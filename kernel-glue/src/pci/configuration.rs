@@ -18,6 +18,22 @@ impl fmt::Display for Function {
     }
 }
 
+pub const HOST_BRIDGE: Function = Function {
+    bus: 0,
+    device: 0,
+    function: 0,
+};
+
+/// Identities (vendor, device) of host bridges whose machines need to be told apart.
+pub mod host_bridge {
+    /// QEMU `pc`.
+    pub const I440FX: (u16, u16) = (0x8086, 0x1237);
+    /// QEMU `q35`.
+    pub const Q35: (u16, u16) = (0x8086, 0x29c0);
+    /// QEMU's generic PCI Express host: `microvm` with `pcie=on`.
+    pub const QEMU_GENERIC: (u16, u16) = (0x1b36, 0x0008);
+}
+
 /// Register offsets of the header (PCI 6.1, figure 6-1; bridges: Bridge Architecture 3.2).
 pub mod register {
     pub const IDENTITY: u8 = 0x00;

@@ -9,26 +9,23 @@
 //! 3. Intel Q35 host bridge (QEMU `q35`): PIRQA-H are I/O APIC inputs 16-23 (ICH9 datasheet, 5.10). On bus 0, slots 0 to
 //!    24 use PIRQE-H in turn; slot 30, the DMI bridge, uses PIRQE-H by pin; the other chipset slots use PIRQA-D by pin,
 //!    the reset value of their route registers (10.1.27-10.1.32). Level, active high in QEMU.
-//! 4. Anything else: what firmware wrote into the interrupt line register, level and active low (PCI 2.2.6).
+//! 4. QEMU's generic host bridge (`microvm` with `pcie=on`): slot and pin select one of the inputs 16-19
+//!    (measured; with `ioapic2=off` others, which then count as unknown: the device is polled).
+//! 5. Anything else: what firmware wrote into the interrupt line register, level and active low (PCI 2.2.6).
 //!
 //! A wrong answer is not fatal: until its first interrupt arrives a device is polled by timer.
 
-use super::configuration::{ConfigurationSpace, Function, register};
+use super::configuration::{ConfigurationSpace, Function, HOST_BRIDGE, host_bridge, register};
 use super::scan;
 
-const HOST_BRIDGE: Function = Function {
-    bus: 0,
-    device: 0,
-    function: 0,
-};
-const INTEL: u16 = 0x8086;
-const I440FX: u16 = 0x1237;
-const Q35: u16 = 0x29c0;
-const PIIX3: u16 = 0x7000;
+const PIIX3: (u16, u16) = (0x8086, 0x7000);
 /// First of PIIX3's four PIRQ route registers, one byte each; bit 7 means not routed.
 const PIIX3_ROUTES: u8 = 0x60;
 /// ISA interrupts for PIRQA-D where firmware chose none: the two that SeaBIOS alternates between as well.
 const ISA_DEFAULTS: [u8; 4] = [10, 10, 11, 11];
+
+/// Where microvm's four PCI interrupts begin.
+const MICROVM_FIRST: u32 = 16;
 
 /// An input of the I/O APICs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,13 +42,17 @@ pub fn route(space: &dyn ConfigurationSpace, function: Function) -> Option<Route
         .filter(|pin| *pin < 4)?;
     let (slot, pin) = root_pin(space, function, pin);
     match space.identity(HOST_BRIDGE) {
-        Some((INTEL, I440FX)) => piix3(space, slot.wrapping_sub(1).wrapping_add(pin) & 3),
-        Some((INTEL, Q35)) => {
+        Some(host_bridge::I440FX) => piix3(space, slot.wrapping_sub(1).wrapping_add(pin) & 3),
+        Some(host_bridge::Q35) => {
             let gsi = match slot {
                 0..25 => 20 + u32::from((slot + pin) & 3),
                 30 => 20 + u32::from(pin),
                 _ => 16 + u32::from(pin),
             };
+            Some(Route { gsi, active_low: false })
+        }
+        Some(host_bridge::QEMU_GENERIC) => {
+            let gsi = MICROVM_FIRST + u32::from((slot + pin) & 3);
             Some(Route { gsi, active_low: false })
         }
         _ => interrupt_line(space, function),
@@ -80,7 +81,7 @@ fn root_pin(space: &dyn ConfigurationSpace, function: Function, pin: u8) -> (u8,
 fn piix3(space: &dyn ConfigurationSpace, pirq: u8) -> Option<Route> {
     let mut bridge = None;
     scan::functions(space, &mut |found| {
-        if (found.vendor, found.device) == (INTEL, PIIX3) {
+        if (found.vendor, found.device) == PIIX3 {
             bridge = Some(found.function);
         }
     });
@@ -122,10 +123,10 @@ mod tests {
         function: 0,
     };
 
-    fn machine(host_bridge: u16) -> FakeSpace {
+    fn machine((vendor, device): (u16, u16)) -> FakeSpace {
         let mut space = FakeSpace::default();
         space
-            .put(HOST_BRIDGE, 0, u32::from(host_bridge) << 16 | 0x8086)
+            .put(HOST_BRIDGE, 0, u32::from(device) << 16 | u32::from(vendor))
             .put(HOST_BRIDGE, 0xc, 0);
         space.device(SLOT_3).put(SLOT_3, 0x3c, 0x0105);
         space
@@ -134,19 +135,19 @@ mod tests {
     #[test]
     fn q35_uses_the_io_apic_inputs_from_16() {
         assert_eq!(
-            route(&machine(Q35), SLOT_3),
+            route(&machine(host_bridge::Q35), SLOT_3),
             Some(Route {
                 gsi: 23,
                 active_low: false
             })
         );
         for (device, gsi) in [(24, 20), (25, 16), (30, 20), (31, 16)] {
-            let mut space = machine(Q35);
+            let mut space = machine(host_bridge::Q35);
             let at = Function { device, ..SLOT_3 };
             space.device(at).put(at, 0x3c, 0x0100);
             assert_eq!(route(&space, at).map(|route| route.gsi), Some(gsi), "slot {device}");
         }
-        let mut space = machine(Q35);
+        let mut space = machine(host_bridge::Q35);
         let (bridge, behind) = (
             Function { device: 1, ..SLOT_3 },
             Function {
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn piix3_routes_are_read_or_set() {
         let isa = Function { device: 1, ..SLOT_3 };
-        let mut space = machine(I440FX);
+        let mut space = machine(host_bridge::I440FX);
         space
             .put(isa, 0, 0x7000_8086)
             .put(isa, 0xc, 0)
@@ -195,13 +196,13 @@ mod tests {
     #[test]
     fn other_chipsets_use_the_interrupt_line() {
         assert_eq!(
-            route(&machine(0xd57), SLOT_3),
+            route(&machine((0x8086, 0xd57)), SLOT_3),
             Some(Route {
                 gsi: 5,
                 active_low: true
             })
         );
-        let mut space = machine(0xd57);
+        let mut space = machine((0x8086, 0xd57));
         for unknown in [0x0000, 0x0100, 0x01ff, 0x0605] {
             space.put(SLOT_3, 0x3c, unknown);
             assert_eq!(route(&space, SLOT_3), None, "{unknown:#x}");
