@@ -1,11 +1,9 @@
 //! The life of a member, from the outside: a process, its log, its ports, its exit status.
 
-mod support;
-
+use crate::support::{Member, example, free_port};
 use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{Member, example, free_port};
 
 const ALL: [&str; 7] = [
     "Created",

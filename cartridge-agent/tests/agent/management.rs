@@ -1,11 +1,9 @@
 //! The management endpoint, from the outside: real connections, kind and unkind.
 
-mod support;
-
+use crate::support::{Member, TOKEN, ask, connect, free_port, get, status};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use support::{Member, TOKEN, ask, connect, free_port, get, status};
 
 /// A member with the endpoint on; the endpoint's port.
 fn managed(payload: &str) -> (Member, u16) {
@@ -49,7 +47,7 @@ fn readiness_follows_the_ports_also_when_active() {
         status == 200 && answer.ends_with("\r\n\r\n{\"state\":\"Active\"}"),
         "{answer}"
     );
-    let deadline = Instant::now() + support::DEADLINE;
+    let deadline = Instant::now() + crate::support::DEADLINE;
     while get(port, "/readyz").0 == 200 {
         assert!(Instant::now() < deadline, "still ready although the port was closed");
     }

@@ -1,0 +1,5 @@
+//! The agent from the outside: real processes, sockets, files and signals.
+
+mod lifecycle;
+mod management;
+mod support;
