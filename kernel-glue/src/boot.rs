@@ -2,7 +2,7 @@
 
 mod start_info;
 
-use crate::arch::{context, cpu, descriptors, image};
+use crate::arch::{apic, context, cpu, descriptors, image};
 use crate::critical::{DEPTH, Guarded};
 use crate::heap::{self, Vec};
 use crate::memory::{self, reserve};
@@ -54,6 +54,7 @@ pub extern "C" fn start(start_info: u64) -> ! {
         }
     }
     clock::init();
+    apic::init();
     cpu::enable_interrupts();
     let stack = MAIN_STACK.min(memory::statistics().total as usize / MAIN_STACK_SHARE);
     if thread::spawn(main_thread, 0, stack, Priority::Normal).is_err() {
@@ -73,6 +74,7 @@ extern "C" fn main_thread(_: usize) {
     let critical = crate::critical::enter();
     let _devices = devices::probe();
     power::listen_for_stop();
+    clock::settle();
     let start = ProgramStart::from_command_line(info().command_line);
     drop(critical);
     debug_assert_eq!(DEPTH.load(Relaxed), 0);

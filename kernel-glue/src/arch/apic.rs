@@ -36,7 +36,7 @@ fn write(register: usize, value: u32) {
     unsafe { ((BASE as usize + register) as *mut u32).write_volatile(value) }
 }
 
-/// Enables the APIC and masks the legacy interrupt controllers. The timer counts, without interrupts, for [`calibrate`].
+/// Enables the APIC and masks the legacy interrupt controllers.
 pub fn init() {
     crate::memory::map_device(BASE, 4096).expect("no page table for the APIC at boot");
     // SAFETY: the 8259s' mask registers; nothing expects interrupts from them.
@@ -52,8 +52,7 @@ pub fn init() {
         write(TIMER, DEADLINE_MODE | TIMER_VECTOR as u32);
     } else {
         write(DIVIDE, DIVIDE_BY_16);
-        write(TIMER, MASKED);
-        write(INITIAL_COUNT, u32::MAX);
+        write(TIMER, TIMER_VECTOR as u32);
     }
 }
 
@@ -63,16 +62,19 @@ pub fn id() -> u8 {
 
 /// Learns how fast the timer counts, once the clock runs: hypervisors that keep to 1 GHz are known, anything else is measured.
 pub fn calibrate() {
-    if HAS_DEADLINE_MODE.load(Relaxed) {
+    if HAS_DEADLINE_MODE.load(Relaxed) || paravirtual::apic_bus_is_1_ghz() {
         return;
     }
-    if !paravirtual::apic_bus_is_1_ghz() {
-        if let Some(counts) = measure() {
-            COUNTS_PER_MS.store(counts, Relaxed);
-        }
+    write(TIMER, MASKED);
+    write(INITIAL_COUNT, u32::MAX);
+    if let Some(counts) = measure() {
+        COUNTS_PER_MS.store(counts, Relaxed);
     }
-    write(INITIAL_COUNT, 0);
     write(TIMER, TIMER_VECTOR as u32);
+    // What was armed is forgotten: the next thing to wait for arms it anew, and so does this.
+    ARMED.store(u64::MAX, Relaxed);
+    let now = clock::now();
+    arm_by(now + 1_000_000, now);
 }
 
 /// Counts a millisecond, over a tenth of one. What passes between two lines here (the host may run something else) spoils one

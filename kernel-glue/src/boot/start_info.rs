@@ -103,7 +103,7 @@ fn load<T: Copy>(address: u64) -> Option<T> {
 
 fn slice(address: u64, length: usize) -> Option<&'static [u8]> {
     let place = memory::map_ram(address, length)?;
-    // SAFETY: mapped just now, and taken out of the free RAM, so nothing writes it.
+    // SAFETY: mapped just now. What stays in use (the module) was taken out of the free RAM; the rest is read before RAM is used.
     Some(unsafe { core::slice::from_raw_parts(place.as_ptr(), length) })
 }
 
@@ -113,15 +113,22 @@ fn copy_command_line(address: u64) -> &'static str {
     // SAFETY: at boot, called once.
     let buffer = unsafe { COMMAND_LINE.get() };
     let mut length = 0;
-    while length < buffer.len() {
-        let Some(byte) = address.checked_add(length as u64).and_then(load::<u8>) else {
+    // Page by page: the text may end just before memory that is none.
+    while address != 0 && length < buffer.len() {
+        let Some(at) = address.checked_add(length as u64) else {
             break;
         };
-        if byte == 0 {
+        let room = (paging::PAGE - at % paging::PAGE) as usize;
+        let Some(piece) = slice(at, room.min(buffer.len() - length)) else {
+            break;
+        };
+        let end = piece.iter().position(|byte| *byte == 0);
+        let count = end.unwrap_or(piece.len());
+        buffer[length..length + count].copy_from_slice(&piece[..count]);
+        length += count;
+        if end.is_some() {
             break;
         }
-        buffer[length] = byte;
-        length += 1;
     }
     let bytes = &buffer[..length];
     match core::str::from_utf8(bytes) {

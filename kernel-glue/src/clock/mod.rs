@@ -13,4 +13,4 @@ mod rtc;
 mod time;
 
 #[cfg(target_os = "hermit")]
-pub use time::{init, now, refine, timestamp_at, wall};
+pub use time::{init, now, refine, settle, timestamp_at, wall};

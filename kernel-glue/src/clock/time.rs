@@ -1,7 +1,7 @@
 //! The clocks themselves: the TSC, scaled.
 //!
-//! Its frequency comes from the hypervisor or the CPU where they tell it; else it is measured against the interval timer: first
-//! over a fifth of a millisecond (the boot cannot wait longer), then again over 10 to 50 ms when the machine idles or a tick comes.
+//! Its frequency comes from the hypervisor or the CPU where they tell it; else it is measured against the interval timer, over
+//! the time the boot takes anyway (0.2 ms at least), then again over 10 to 50 ms when the machine idles or a tick comes.
 //! A correction changes the speed from then on and never turns the clock back. Each reading of the interval timer lies between
 //! two of the TSC, so that how far a measurement may be off is known: one spoilt by the host's scheduler is not taken.
 
@@ -9,15 +9,19 @@ use super::scale::{Scale, measured_frequency};
 use super::{paravirtual, pit, rtc};
 use crate::arch::{apic, cpu};
 use crate::critical::Guarded;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 /// Until it is known better.
 const ASSUMED_FREQUENCY: u64 = 2_000_000_000;
 static SCALE: Guarded<Scale> = Guarded::new(Scale::new(0, ASSUMED_FREQUENCY));
 /// Wall clock minus monotonic clock, ns; 0: no wall clock.
 static WALL_OFFSET: AtomicU64 = AtomicU64::new(0);
-/// The frequency is a rough measurement, to be refined from START on.
-static ROUGH: AtomicBool = AtomicBool::new(false);
+/// How well the frequency is known.
+static KNOWN: AtomicU8 = AtomicU8::new(EXACTLY);
+const NOT_AT_ALL: u8 = 0;
+const ROUGHLY: u8 = 1;
+const EXACTLY: u8 = 2;
+/// From where on it is measured.
 static START: Guarded<Sample> = Guarded::new(Sample {
     timestamp: 0,
     counted: 0,
@@ -68,80 +72,87 @@ impl Sample {
     }
 }
 
-/// Starts the clocks; the local APIC's timer is calibrated along the way.
+/// Starts the clocks. Until [`settle`] the monotonic one may run too fast or too slow by a few times.
 pub fn init() {
     let begin = cpu::timestamp();
     // SAFETY: at boot, nothing else uses the scale.
     let scale = unsafe { SCALE.get() };
     *scale = Scale::new(begin, ASSUMED_FREQUENCY);
-    apic::init();
     if let Some(kvm) = paravirtual::kvm_clock(begin) {
         *scale = Scale::new(begin, kvm.frequency);
         WALL_OFFSET.store(kvm.wall, Relaxed);
-    } else {
-        match paravirtual::cpuid_frequency() {
-            Some(frequency) => *scale = Scale::new(begin, frequency),
-            None => measure_roughly(scale, begin),
-        }
-        if let Some(seconds) = rtc::unix_seconds() {
-            WALL_OFFSET.store((seconds * 1_000_000_000).saturating_sub(now()), Relaxed);
+        return;
+    }
+    match paravirtual::cpuid_frequency() {
+        Some(frequency) => *scale = Scale::new(begin, frequency),
+        None => {
+            restart();
+            KNOWN.store(NOT_AT_ALL, Relaxed);
         }
     }
-    apic::calibrate();
+    if let Some(seconds) = rtc::unix_seconds() {
+        WALL_OFFSET.store((seconds * 1_000_000_000).saturating_sub(now()), Relaxed);
+    }
 }
 
-fn measure_roughly(scale: &mut Scale, begin: u64) {
+/// Begins a measurement.
+fn restart() {
     pit::start();
-    // SAFETY: at boot.
-    let start = unsafe { START.get() };
-    *start = Sample::take();
-    let frequency = (0..MOST_LOOKS).find_map(|_| {
-        let sample = Sample::take();
-        // The start itself may be the spoilt one.
-        if sample.doubt < start.doubt && sample.counted < SHORT {
-            *start = sample;
+    // SAFETY: at boot or inside the critical section.
+    *unsafe { START.get() } = Sample::take();
+}
+
+/// Sees to it that the clocks can be relied upon before the program runs. Inside the critical section.
+pub fn settle() {
+    for _ in 0..MOST_LOOKS {
+        if KNOWN.load(Relaxed) != NOT_AT_ALL {
+            break;
         }
-        sample.frequency_since(start, SHORT, ROUGHNESS)
-    });
-    match frequency {
-        Some(frequency) => {
-            *scale = Scale::new(begin, frequency);
-            ROUGH.store(true, Relaxed);
-        }
-        None => crate::log!(
+        measure();
+    }
+    if KNOWN.load(Relaxed) == NOT_AT_ALL {
+        KNOWN.store(EXACTLY, Relaxed);
+        crate::log!(
             Warn,
             "no clock of known speed (kvm-clock, CPUID, interval timer): time runs at an unknown speed"
-        ),
+        );
     }
+    apic::calibrate();
 }
 
 /// Measures the frequency again once enough time has passed. Called where the machine is idle or a tick came, inside the
 /// critical section.
 #[inline]
 pub fn refine() {
-    if ROUGH.load(Relaxed) {
-        refine_rough();
+    if KNOWN.load(Relaxed) == ROUGHLY {
+        measure();
     }
 }
 
 #[cold]
-fn refine_rough() {
+fn measure() {
     // SAFETY: inside the critical section, and nothing below waits.
     let (scale, start) = unsafe { (SCALE.get(), START.get()) };
-    let passed = scale.nanoseconds(cpu::timestamp()) - scale.nanoseconds(start.timestamp);
-    // By the rough clock, to know whether the counter has wrapped.
-    let expected = (passed as u128 * pit::FREQUENCY as u128 / 1_000_000_000) as u64;
-    if expected < LONG {
-        return;
+    let exactly = KNOWN.load(Relaxed) == ROUGHLY;
+    let (least, precision) = if exactly { (LONG, FINENESS) } else { (SHORT, ROUGHNESS) };
+    if exactly {
+        let passed = scale.nanoseconds(cpu::timestamp()) - scale.nanoseconds(start.timestamp);
+        // By the rough clock, to know whether the counter has wrapped.
+        let expected = (passed as u128 * pit::FREQUENCY as u128 / 1_000_000_000) as u64;
+        if expected > LONGEST {
+            restart();
+        }
+        if !(LONG..=LONGEST).contains(&expected) {
+            return;
+        }
     }
     let sample = Sample::take();
-    if expected > LONGEST {
-        // The machine was busy meanwhile: from the start again.
-        pit::start();
-        *start = Sample::take();
-    } else if let Some(frequency) = sample.frequency_since(start, LONG, FINENESS) {
+    if let Some(frequency) = sample.frequency_since(start, least, precision) {
         *scale = scale.at_frequency(cpu::timestamp(), frequency);
-        ROUGH.store(false, Relaxed);
+        KNOWN.store(if exactly { EXACTLY } else { ROUGHLY }, Relaxed);
+    } else if !exactly && (sample.counted < start.counted || sample.counted > LONGEST || sample.doubt < start.doubt) {
+        // Too late, or the start itself is the spoilt one.
+        restart();
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::errno::{Errno, Result};
 use crate::heap::{self, Vec};
-use crate::{clock, memory, net};
+use crate::{clock, memory, net, thread};
 use core::fmt::{self, Write};
 
 pub fn text() -> Result<Vec<u8>> {
     let memory = memory::statistics();
+    let scheduler = thread::statistics();
     let frames = net::counters();
     let figures = [
         ("memory_total_bytes", memory.total),
@@ -14,6 +15,8 @@ pub fn text() -> Result<Vec<u8>> {
         ("kernel_heap_bytes", memory.kernel_heap_used),
         ("program_heap_bytes", memory.program_heap_used),
         ("stack_bytes", memory.stacks_backed),
+        ("threads", scheduler.threads as u64),
+        ("idle_ns", scheduler.idle_ns),
         ("uptime_ns", clock::now()),
         ("network_received_frames", frames.received_frames),
         ("network_received_bytes", frames.received_bytes),
