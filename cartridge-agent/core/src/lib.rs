@@ -18,6 +18,7 @@ extern crate std;
 
 pub mod control;
 pub mod http;
+pub mod json;
 pub mod lifecycle;
 pub mod log;
 pub mod machine;

@@ -1,9 +1,9 @@
 //! Log lines: one JSON object a line (JSON Lines), with time stamp, level, sender, message and fields.
 
+use crate::json::Json;
 use crate::text::{Text, start_at_most};
 use crate::time::Timestamp;
 use core::fmt;
-use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// The longest message, in bytes; a longer one is cut.
 pub const MESSAGE_LIMIT: usize = 1024;
@@ -83,32 +83,31 @@ impl Line<'_> {
         let mut line = *self;
         line.message = start_at_most(line.message, MESSAGE_LIMIT);
         loop {
-            match serde_json_core::to_slice(&line, &mut buffer[..LINE_LIMIT - 1]) {
-                Ok(length) => {
-                    buffer[length] = b'\n';
-                    return &buffer[..=length];
-                }
-                Err(_) if line.message.len() > 64 => {
-                    line.message = start_at_most(line.message, line.message.len() / 2);
-                }
-                Err(_) if !line.fields.is_empty() => line.fields = &[],
-                Err(_) => return b"\n",
+            let mut json = Json::new(buffer);
+            line.write(&mut json);
+            if !json.is_full() {
+                let length = json.length();
+                return &buffer[..length];
+            }
+            if line.message.len() > 64 {
+                line.message = start_at_most(line.message, line.message.len() / 2);
+            } else if !line.fields.is_empty() {
+                line.fields = &[];
+            } else {
+                return b"\n";
             }
         }
     }
-}
 
-impl Serialize for Line<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("ts", Text::<32>::of(self.time).as_str())?;
-        map.serialize_entry("level", self.level.name())?;
-        map.serialize_entry("from", self.from)?;
-        map.serialize_entry("msg", self.message)?;
+    fn write(&self, json: &mut Json<'_>) {
+        json.member("ts", Text::<32>::of(self.time).as_str());
+        json.member("level", self.level.name());
+        json.member("from", self.from);
+        json.member("msg", self.message);
         for (name, value) in self.fields {
-            map.serialize_entry(name, value)?;
+            json.member(name, value);
         }
-        map.end()
+        json.raw(b"}\n");
     }
 }
 
