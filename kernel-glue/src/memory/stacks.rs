@@ -23,9 +23,9 @@ impl Stack {
 /// A page that is not there and never will be: not present, with a mark in a bit the CPU then ignores.
 const GUARD: u64 = 0x200;
 /// Topmost pages that stay backed when a stack is kept for the next thread: what a thread that does little uses.
-const KEPT_PAGES: u64 = 2;
+const KEPT_PAGES: u64 = 4;
 /// Most stacks kept; further ones give all their frames back.
-const MOST_KEPT: usize = 16;
+const MOST_KEPT: usize = 8;
 
 struct Stacks {
     unused: heap::Vec<Stack>,
@@ -68,14 +68,14 @@ pub fn give(stack: Stack) {
     // SAFETY: as in take.
     let unused = unsafe { &mut STACKS.get().unused };
     let kept = if unused.len() < MOST_KEPT { KEPT_PAGES } else { 0 };
-    // Touched pages are not always neighbours (a large frame may have gaps), but pages without a table are skipped whole.
-    let mut page = stack.base + PAGE;
-    while page < stack.top() - kept * PAGE {
+    // Code touches each page on its way down (stack probes), so below the first page that is not backed none is.
+    let mut page = stack.top() - kept * PAGE;
+    while page > stack.base + PAGE {
+        page -= PAGE;
         match paging::page_entry(page, false) {
-            Some(entry) if !entry.is_null() => release(entry, page),
-            _ => page |= paging::LARGE_PAGE - PAGE,
+            Some(entry) if !entry.is_null() && release(entry, page) => {}
+            _ => break,
         }
-        page += PAGE;
     }
     // When even this fails the slot's addresses are lost, never its frames.
     if unused.try_reserve(1).is_ok() {
@@ -83,16 +83,19 @@ pub fn give(stack: Stack) {
     }
 }
 
-fn release(entry: *mut u64, page: u64) {
+/// Gives the frame behind `page` back; false when there is none.
+fn release(entry: *mut u64, page: u64) -> bool {
     // SAFETY: the entry of a page of a stack nothing runs on; its frame was put there by back_page alone.
     unsafe {
-        if *entry & PRESENT != 0 {
-            let frame = paging::frame_of(*entry);
-            *entry = 0;
-            paging::flush(page);
-            physical::give_frame(frame);
-            BACKED.store(BACKED.load(Relaxed) - PAGE, Relaxed);
+        if *entry & PRESENT == 0 {
+            return false;
         }
+        let frame = paging::frame_of(*entry);
+        *entry = 0;
+        paging::flush(page);
+        physical::give_frame(frame);
+        BACKED.store(BACKED.load(Relaxed) - PAGE, Relaxed);
+        true
     }
 }
 
