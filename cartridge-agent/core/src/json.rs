@@ -1,7 +1,7 @@
 //! JSON text in a fixed buffer, for log lines.
 //!
 //! Answers and documents go through serde-json-core. Log lines do not: they are most of what the agent does at boot, and
-//! copying plain text in runs took a tenth of the instructions of serialising it character by character.
+//! copying plain text in runs took a third of the instructions that serialising it character by character took.
 
 /// JSON being written; what does not fit sets [`Json::is_full`] and leaves the rest out.
 pub struct Json<'b> {
