@@ -4,12 +4,14 @@ mod blob;
 mod command;
 mod compile;
 mod elf;
+mod fault;
 mod manifest;
 mod package;
 mod process;
 mod sizes;
 mod symbols;
 mod toolchain;
+mod unwind;
 mod workspace;
 
 use std::process::ExitCode;

@@ -113,58 +113,9 @@ fn tidy(file: &str) -> &str {
 /// Inlined functions shown of one address; those between them and the enclosing one say little more.
 const INLINED_SHOWN: usize = 2;
 
-/// Adds function and line to a line of a fault report: `fault:   at 0x101234`.
-pub struct Annotator {
-    symbols: Symbols,
-    /// Whether the next address is that of the instruction that faulted; all others are return addresses.
-    exact: bool,
-}
-
-impl Annotator {
-    pub fn new(symbols: Symbols) -> Self {
-        Self { symbols, exact: false }
-    }
-
-    /// The line as it should be shown.
-    pub fn annotate(&mut self, line: &str) -> String {
-        let Some(address) = fault_address(line) else {
-            self.exact |= line.starts_with(FAULT) && line.contains(EXCEPTION);
-            return line.into();
-        };
-        let kind = if self.exact { Address::Exact } else { Address::Return };
-        self.exact = false;
-        match self.symbols.describe(address, kind) {
-            Some(place) => format!("{line} {place}"),
-            None => line.into(),
-        }
-    }
-}
-
-/// What each line of a fault report starts with.
-pub const FAULT: &str = "fault:";
-/// In the first line of a report about an exception, as against an abort, whose first address is where abort was called.
-const EXCEPTION: &str = "(vector ";
-
-/// The address of `fault:   at 0x101234`.
-fn fault_address(line: &str) -> Option<u64> {
-    let address = line.strip_prefix(FAULT)?.trim_start().strip_prefix("at 0x")?;
-    u64::from_str_radix(address.trim_end(), 16).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_address_lines_of_a_report_have_an_address() {
-        assert_eq!(fault_address("fault:   at 0x101234"), Some(0x101234));
-        assert_eq!(
-            fault_address("fault: page fault (vector 14) error 0x2 address 0x0 in thread 3"),
-            None
-        );
-        assert_eq!(fault_address("the fault:   at 0x101234"), None);
-        assert_eq!(fault_address("fault:   at 0xzz"), None);
-    }
 
     #[test]
     fn names_lose_type_arguments_and_hashes() {
@@ -199,12 +150,11 @@ mod tests {
         let file = std::fs::read(&own).unwrap();
         let object = object::File::parse(&*file).unwrap();
         use object::{Object, ObjectSymbol};
-        let symbol = object
-            .symbols()
-            .find(|symbol| symbol.name().is_ok_and(|name| name.contains("fault_address")));
+        let is_tidy = |name: &str| short(&rustc_demangle::demangle(name).to_string()) == "cartridge::symbols::tidy";
+        let symbol = object.symbols().find(|symbol| symbol.name().is_ok_and(is_tidy));
         let place = symbols.describe(symbol.unwrap().address(), Address::Exact).unwrap();
         assert!(
-            place.contains("fault_address (") && place.contains("symbols.rs:"),
+            place.contains("symbols::tidy (") && place.contains("symbols.rs:"),
             "{place}"
         );
     }

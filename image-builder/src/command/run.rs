@@ -5,14 +5,14 @@ use super::signals::Signals;
 use super::{Command, Error, build, ready};
 use crate::blob::Files;
 use crate::elf;
+use crate::fault::Reader;
 use crate::manifest::{DEFAULT_MEMORY, DEFAULTS_PATH};
-use crate::symbols::{Annotator, FAULT, Symbols};
-use qemu::{Accel, Firmware, Guest, Launch, Line, Machine};
+use qemu::{Accel, Firmware, Guest, Launch, Machine};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub const COMMAND: Command = Command {
@@ -62,6 +62,8 @@ pub const STOP_GRACE: Duration = Duration::from_secs(30);
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
 /// A `run` without `--timeout` goes on until its user ends it; waits are this long at a time.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+/// For a guest whose console has ended.
+const REAP_LIMIT: Duration = Duration::from_secs(5);
 /// The exit status of timeout(1) when time is up.
 pub const TIMED_OUT: u8 = 124;
 /// The exit status of a shell's command that SIGINT ended.
@@ -213,30 +215,37 @@ fn kernel_arguments(words: &[OsString]) -> Result<String, Error> {
 fn boot(launch: Launch, image: Image, options: &Options) -> Result<ExitCode, Error> {
     let signals = Signals::catch()?;
     let Image { twin, ports, .. } = image;
-    let symbols = Mutex::new(Fault { twin, symbols: None });
-    let guest = launch.on_line(move |line| show(line, &symbols)).start()?;
+    let screen = Arc::new(Screen(Mutex::new(Reader::new(twin))));
+    let shown = screen.clone();
+    let guest = launch.on_line(move |line| shown.show(&line.text)).start()?;
     for notice in guest.notices() {
         eprintln!("cartridge: {notice}");
     }
     let interrupter = guest.interrupter();
     signals.on_first(move || interrupter.interrupt());
 
-    let limit = options
-        .timeout
-        .unwrap_or(if options.until_ready { READY_LIMIT } else { A_YEAR });
+    let status = follow(&guest, &ports, options);
+    screen.finish();
+    status
+}
+
+/// Until the guest ends, is stopped, or is ready where that is all that was asked for; gives the exit status.
+fn follow(guest: &Guest, ports: &[u16], options: &Options) -> Result<ExitCode, Error> {
+    let usual = if options.until_ready { READY_LIMIT } else { A_YEAR };
+    let limit = options.timeout.unwrap_or(usual);
     let end = guest.started() + limit;
     let ready = guest.wait_for("lifecycle state Active", limit, ready::is_active);
     if let Ok(line) = &ready {
-        println!("{}", ready::line(url_port(&guest, &ports), line.at));
+        println!("{}", ready::line(url_port(guest, ports), line.at));
         if options.until_ready {
             guest.stop(STOP_GRACE)?;
             return Ok(ExitCode::SUCCESS);
         }
     }
     match ready {
-        Ok(_) => finish(&guest, guest.wait(end.saturating_duration_since(Instant::now())), false),
-        Err(error) if error.is_deadline() || error.is_interrupted() => finish(&guest, Err(error), options.until_ready),
-        Err(_) => finish(&guest, guest.wait(Duration::from_secs(5)), options.until_ready),
+        Ok(_) => finish(guest, guest.wait(end.saturating_duration_since(Instant::now())), false),
+        Err(error) if error.is_deadline() || error.is_interrupted() => finish(guest, Err(error), options.until_ready),
+        Err(_) => finish(guest, guest.wait(REAP_LIMIT), options.until_ready),
     }
 }
 
@@ -294,30 +303,19 @@ fn finish(guest: &Guest, ended: Result<qemu::Exit, qemu::Error>, ready_wanted: b
     }
 }
 
-/// The symbols of the program, read when the first fault report comes.
-struct Fault {
-    twin: PathBuf,
-    symbols: Option<Option<Annotator>>,
-}
+/// Prints console lines; those of a fault report as [`Reader`] tells them.
+struct Screen(Mutex<Reader>);
 
-/// Prints a console line; those of a fault report get function and line.
-fn show(line: &Line, fault: &Mutex<Fault>) {
-    if !line.text.starts_with(FAULT) {
-        println!("{}", line.text);
-        return;
+impl Screen {
+    fn show(&self, line: &str) {
+        let mut reader = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
+        reader.line(line).iter().for_each(|line| println!("{line}"));
     }
-    let mut fault = fault.lock().unwrap_or_else(|poison| poison.into_inner());
-    let Fault { twin, symbols } = &mut *fault;
-    let annotator = symbols.get_or_insert_with(|| match Symbols::open(twin) {
-        Ok(symbols) => Some(Annotator::new(symbols)),
-        Err(error) => {
-            eprintln!("cartridge: addresses stay without names: {error}");
-            None
-        }
-    });
-    match annotator {
-        Some(annotator) => println!("{}", annotator.annotate(&line.text)),
-        None => println!("{}", line.text),
+
+    /// A report that the guest's end cut short.
+    fn finish(&self) {
+        let mut reader = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
+        reader.finish().iter().for_each(|line| println!("{line}"));
     }
 }
 
