@@ -247,14 +247,7 @@ fn object(object: impl Object + 'static) -> Result<Rc<dyn Object>> {
 }
 
 fn image() -> Image<'static> {
-    unsafe extern "C" {
-        static __files_start: u8;
-        static __files_end: u8;
-    }
-    let (start, end) = (&raw const __files_start, &raw const __files_end);
-    // SAFETY: the linker script puts the blob in read-only data between these two symbols of one section, start not
-    // after end; it is mapped from boot to power-off, and nothing ever writes it.
-    Image::new(unsafe { core::slice::from_raw_parts(start, end.addr() - start.addr()) })
+    Image::new(crate::arch::image::files())
 }
 
 /// A stable number for a name that has no other: FNV-1a (Fowler, Noll, Vo; 64 bits).
