@@ -51,9 +51,11 @@ impl Content {
         }
         let start = usize::try_from(offset).map_err(|_| Errno::EFBIG)?;
         let end = start.checked_add(bytes.len()).ok_or(Errno::EFBIG)?;
+        let before = self.length;
         self.extend(end);
         let fitting = self.length.saturating_sub(start).min(bytes.len());
         if fitting == 0 {
+            self.shrink(before);
             return Err(Errno::ENOSPC);
         }
         let mut done = 0;
@@ -68,12 +70,20 @@ impl Content {
     }
 
     pub fn truncate(&mut self) {
-        self.budget.give_back(self.blocks.len() * BLOCK);
-        self.blocks = heap::vec();
-        self.length = 0;
+        self.shrink(0);
     }
 
-    /// Grows to `length` bytes, or as far as space goes. A file never shrinks here.
+    fn shrink(&mut self, length: usize) {
+        let kept = length.div_ceil(BLOCK);
+        self.budget.give_back((self.blocks.len() - kept) * BLOCK);
+        self.blocks.truncate(kept);
+        if let Some(last) = self.blocks.last_mut() {
+            last.truncate(length - (kept - 1) * BLOCK);
+        }
+        self.length = length;
+    }
+
+    /// Grows to `length` bytes, or as far as space goes.
     fn extend(&mut self, length: usize) {
         while self.length < length {
             if self.length % BLOCK == 0 && self.add_block().is_none() {
@@ -147,6 +157,13 @@ mod tests {
         assert_eq!(content.write(0, &[7; 3 * BLOCK]), Ok(2 * BLOCK));
         assert_eq!(content.write(2 * BLOCK as u64, b"x"), Err(Errno::ENOSPC));
         assert_eq!(content.write(u64::MAX, b"x"), Err(Errno::EFBIG));
+        content.truncate();
+        assert_eq!(content.write(0, b"abc"), Ok(3));
+        assert_eq!(content.write(1 << 40, b"x"), Err(Errno::ENOSPC));
+        assert_eq!(content.len(), 3);
+        assert_eq!(content.write(3, b"def"), Ok(3));
+        let mut buffer = [0; 8];
+        assert_eq!((content.read(0, &mut buffer), &buffer[..6]), (6, &b"abcdef"[..]));
         drop(content);
         assert!(budget.take(2 * BLOCK));
     }

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => run(""),
-        ["only", filter] => run(filter),
+        ["only", ref words @ ..] => run(&words.join(" ")),
         ["environment", ..] => process::print_environment(),
         ["exit", status] => std::process::exit(status.parse().unwrap_or(2)),
         ["panic"] => ending::panic(),

@@ -1,0 +1,153 @@
+//! std behaves in a cartridge as it does on Linux: the same program, the same checks.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+
+use cartridge_tests::guest::{GUEST_DEADLINE, start};
+use cartridge_tests::image::{image, workspace};
+use qemu::{Exit, Launch, Machine};
+
+const PROGRAM: &str = "tests/cartridges/conformance";
+/// All checks take about ten seconds on an idle host.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// How a run of the program ended.
+struct Run {
+    console: String,
+    exit: Exit,
+    command: String,
+}
+
+fn run(arguments: &str, adjust: impl FnOnce(&mut Launch)) -> Run {
+    let mut launch = Launch::new(image(PROGRAM));
+    launch.kernel_arguments = arguments.to_owned();
+    launch.deadline = Some(GUEST_DEADLINE);
+    adjust(&mut launch);
+    let guest = start(&launch);
+    let exit = guest.wait(LIMIT).unwrap_or_else(|error| panic!("{error}"));
+    Run {
+        console: guest.console(),
+        exit,
+        command: guest.command().to_owned(),
+    }
+}
+
+impl Run {
+    fn says(&self, text: &str) -> &Run {
+        assert!(
+            self.console.contains(text),
+            "no {text:?} in\n{}\n{}",
+            self.console,
+            self.command
+        );
+        self
+    }
+
+    fn ends_with(&self, status: i32) -> &Run {
+        let described = self.exit.describe();
+        assert_eq!(
+            self.exit.status,
+            Some(status),
+            "{described}\n{}\n{}",
+            self.console,
+            self.command
+        );
+        self
+    }
+}
+
+/// The names of the checks that passed, in what a run printed.
+fn passed(output: &str) -> BTreeSet<&str> {
+    output
+        .lines()
+        .filter_map(|line| line.trim_end().strip_prefix("ok "))
+        .collect()
+}
+
+fn on_linux() -> String {
+    let output = Command::new("cargo")
+        .args(["run", "--quiet", "-p", "conformance"])
+        .current_dir(workspace())
+        .output()
+        .expect("cargo starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}:\n{said}\n{errors}", output.status);
+    said
+}
+
+fn everything_passes_on(machine: Machine) -> Run {
+    let run = run("", |launch| launch.machine = machine);
+    run.says(" ok, 0 failed").ends_with(0);
+    run
+}
+
+#[test]
+fn the_same_checks_pass_on_linux_and_in_a_microvm() {
+    let linux = on_linux();
+    let cartridge = everything_passes_on(Machine::Microvm);
+    let (here, there) = (passed(&linux), passed(&cartridge.console));
+    assert!(here.len() > 100, "only {} checks ran", here.len());
+    assert_eq!(here, there, "the sets of checks differ");
+}
+
+#[test]
+fn every_check_passes_on_q35() {
+    everything_passes_on(Machine::Q35);
+}
+
+#[test]
+fn every_check_passes_on_pc() {
+    everything_passes_on(Machine::Pc);
+}
+
+#[test]
+fn arguments_and_environment_come_from_the_command_line() {
+    run("env=GREETING=good=day -- environment --flag x=1", |_| {})
+        .says(r#"arguments ["conformance", "environment", "--flag", "x=1"]"#)
+        .says(r#"GREETING Ok("good=day")"#)
+        .ends_with(0);
+}
+
+#[test]
+fn the_exit_status_is_passed_on() {
+    run("-- exit 0", |_| {}).ends_with(0);
+    run("-- exit 42", |_| {}).ends_with(42);
+}
+
+#[test]
+fn a_panic_tells_its_message_and_place_and_ends_with_134() {
+    run("-- panic", |_| {})
+        .says("index out of bounds")
+        .says("src/ending.rs:")
+        .ends_with(134);
+    run("-- panic-thread", |_| {})
+        .says("thread 'unlucky'")
+        .says("on purpose")
+        .ends_with(134);
+    run("-- abort", |_| {}).ends_with(134);
+}
+
+#[test]
+fn stack_overflow_and_exhausted_memory_are_reported_as_such() {
+    run("-- overflow", |_| {}).says("stack overflow").ends_with(139);
+    run("-- exhaust", |_| {}).says("memory").ends_with(137);
+}
+
+/// The processor model lacks RDRAND and RDSEED, and there is no virtio-rng.
+fn without_entropy(launch: &mut Launch) {
+    launch.cpu = "qemu64".to_owned();
+    launch.entropy = false;
+}
+
+#[test]
+fn without_entropy_a_program_runs_and_requests_for_random_bytes_are_refused() {
+    run("-- only process/formatting", without_entropy)
+        .says("1 ok, 0 failed")
+        .ends_with(0);
+    run("-- only memory/hash maps", without_entropy)
+        .says("no source of them: refused")
+        .says("failed to generate random data")
+        .ends_with(134);
+}
