@@ -1,33 +1,120 @@
 //! The network: devices below, smoltcp in the middle, sockets as [`Object`](crate::object::Object)s above.
+//!
+//! - [`device`] is what drivers offer; [`link`] puts a smoltcp interface on it, and is loopback.
+//! - [`frame`] finds out which socket a frame is for, so that smoltcp sees one socket at a time ([`lone`]).
+//! - [`stack`] holds everything and does the work of packets and timers; [`connection`], [`table`], [`listener`],
+//!   [`datagram`] and [`ports`] are its parts. [`setup`] gives the machine its addresses.
+//! - [`tcp`] and [`udp`] are the socket calls, [`block`] their waiting, [`resolve`] names.
+//!
+//! Limits, on purpose: no IP fragments, no multicast membership, packets of at most 1500 bytes outside.
 
 pub mod device;
 
-#[cfg(target_os = "hermit")]
-mod seam {
-    use crate::errno::{Errno, Result};
-    use crate::heap::{Rc, Vec};
-    use crate::net::device::Counters;
-    use crate::object::Object;
-    use core::net::IpAddr;
+#[cfg(any(target_os = "hermit", test))]
+mod address;
+#[cfg(any(target_os = "hermit", test))]
+mod block;
+#[cfg(any(target_os = "hermit", test))]
+mod connection;
+#[cfg(any(target_os = "hermit", test))]
+mod datagram;
+#[cfg(any(target_os = "hermit", test))]
+mod dhcp_options;
+#[cfg(any(target_os = "hermit", test))]
+mod frame;
+#[cfg(any(target_os = "hermit", test))]
+mod link;
+#[cfg(any(target_os = "hermit", test))]
+mod listener;
+#[cfg(any(target_os = "hermit", test))]
+mod lone;
+#[cfg(any(target_os = "hermit", test))]
+mod options;
+#[cfg(any(target_os = "hermit", test))]
+mod ports;
+#[cfg(any(target_os = "hermit", test))]
+mod resolve;
+#[cfg(any(target_os = "hermit", test))]
+mod setup;
+#[cfg(any(target_os = "hermit", test))]
+mod stack;
+#[cfg(any(target_os = "hermit", test))]
+mod system;
+#[cfg(any(target_os = "hermit", test))]
+mod table;
+#[cfg(any(target_os = "hermit", test))]
+mod tcp;
+#[cfg(any(target_os = "hermit", test))]
+mod text;
+#[cfg(any(target_os = "hermit", test))]
+mod udp;
 
-    pub fn socket(_v6: bool, _stream: bool) -> Result<Rc<dyn Object>> {
-        Err(Errno::ENETDOWN)
-    }
-    pub fn resolve(_name: &str, _v4: bool, _v6: bool) -> Result<Vec<IpAddr>> {
-        Err(Errno::ENETDOWN)
-    }
-    pub fn configure(_text: &str) -> Result<()> {
-        Err(Errno::ENETDOWN)
-    }
-    pub fn describe() -> Vec<u8> {
-        crate::heap::vec()
-    }
-    pub fn counters() -> Counters {
-        Counters::default()
-    }
-    pub fn connections() -> usize {
-        0
-    }
-}
+#[cfg(test)]
+mod tests;
+
 #[cfg(target_os = "hermit")]
-pub use seam::*;
+mod kernel;
+#[cfg(target_os = "hermit")]
+pub use kernel::*;
+
+#[cfg(any(target_os = "hermit", test))]
+use limits::*;
+
+/// How long things may take, nanoseconds where not a `Duration`.
+#[cfg(any(target_os = "hermit", test))]
+mod limits {
+    use smoltcp::time::Duration;
+
+    const SECOND: u64 = 1_000_000_000;
+    /// A peer's part of the handshake of an incoming connection.
+    pub const HANDSHAKE: Duration = Duration::from_secs(10);
+    /// A handshake this young keeps its place when the backlog is full.
+    pub const YOUNG: u64 = SECOND;
+    /// An outgoing connection's handshake.
+    pub const CONNECT: Duration = Duration::from_secs(60);
+    /// A peer that owes an acknowledgement and is not heard from.
+    pub const SILENCE: u64 = 300 * SECOND;
+    /// The same once the program has closed the connection.
+    pub const DELIVERY: u64 = 60 * SECOND;
+    /// The peer's FIN after ours was acknowledged.
+    pub const FIN_WAIT_2: u64 = 10 * SECOND;
+    /// The acknowledgement of our FIN when both sides closed at once. A peer may send it only on a repeated FIN, which smoltcp
+    /// does not take in this state.
+    pub const CLOSING: u64 = 3 * SECOND;
+    /// Long enough for a repeated FIN on a real network, short because the connection keeps its buffers.
+    pub const TIME_WAIT: u64 = SECOND;
+    /// Most closed connections kept in TIME_WAIT.
+    pub const MOST_RESTING: usize = 16;
+}
+
+/// Takes a local name for a socket; brings the network up first when the address can only be one of the outside.
+#[cfg(any(target_os = "hermit", test))]
+fn bind(
+    stack: &stack::Stack,
+    protocol: ports::Protocol,
+    local: smoltcp::wire::IpEndpoint,
+    dual: bool,
+) -> crate::errno::Result<ports::Binding> {
+    use crate::errno::Errno;
+    let address = address::specified(local.addr);
+    let own = |address| stack.run(|inner, _| block::is_own(inner, &address));
+    if let Some(address) = address
+        && !own(address)
+        && address.is_unicast()
+    {
+        // EADDRNOTAVAIL unless the address is the machine's once the network is up.
+        let _ = block::reach(stack, address);
+        if !own(address) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+    }
+    let v6 = address.is_none() && dual;
+    stack.run(|inner, _| {
+        inner.ports.bind(ports::Binding {
+            protocol,
+            port: local.port,
+            address,
+            v6,
+        })
+    })
+}

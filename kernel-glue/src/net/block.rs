@@ -1,0 +1,82 @@
+//! Waiting for the stack: the loop behind every blocking socket call, and the wait for the network itself.
+
+use super::address::is_loopback;
+use super::connection::LinkId;
+use super::setup::{State, has_route};
+use super::stack::{Inner, Stack};
+use super::system;
+use crate::errno::{Errno, Result};
+use crate::thread_types::{Channel, Wake};
+use smoltcp::wire::IpAddress;
+
+/// Why a call cannot finish now.
+pub enum Stop {
+    Failed(Errno),
+    /// Something may change when this channel is woken.
+    Wait(Channel),
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Stop {
+        Stop::Failed(errno)
+    }
+}
+
+/// Runs `attempt` until it succeeds or fails. EAGAIN when it would have to wait and may not, or the time-out (ns, 0: none)
+/// is over.
+pub fn block<R>(
+    stack: &Stack,
+    nonblocking: bool,
+    timeout: u64,
+    mut attempt: impl FnMut(&mut Inner, u64) -> core::result::Result<R, Stop>,
+) -> Result<R> {
+    let mut deadline = None;
+    loop {
+        let channel = match stack.run(&mut attempt) {
+            Ok(result) => return Ok(result),
+            Err(Stop::Failed(errno)) => return Err(errno),
+            Err(Stop::Wait(_)) if nonblocking => return Err(Errno::EAGAIN),
+            Err(Stop::Wait(channel)) => channel,
+        };
+        let deadline = *deadline.get_or_insert_with(|| match timeout {
+            0 => u64::MAX,
+            timeout => system::now().saturating_add(timeout),
+        });
+        if system::wait(&[channel], deadline) == Wake::TimedOut {
+            return Err(Errno::EAGAIN);
+        }
+    }
+}
+
+/// The link to `destination`. Brings the network up and waits for its first address if that is what is missing, at most 5 s.
+/// ENETDOWN without a device, ENETUNREACH without a route.
+pub fn reach(stack: &Stack, destination: IpAddress) -> Result<LinkId> {
+    block(stack, false, 0, |inner, now| {
+        if is_own(inner, &destination) {
+            return Ok(LinkId::Loopback);
+        }
+        inner.need_network(now);
+        if is_own(inner, &destination) {
+            return Ok(LinkId::Loopback);
+        }
+        if has_route(&mut inner.links, &destination) {
+            return Ok(LinkId::Outside);
+        }
+        let v6 = matches!(destination, IpAddress::Ipv6(_));
+        match inner.setup.state(&inner.links) {
+            State::Absent => Err(Errno::ENETDOWN.into()),
+            _ if inner.setup.may_come(v6, now) => Err(Stop::Wait(inner.setup.channel())),
+            _ => Err(Errno::ENETUNREACH.into()),
+        }
+    })
+}
+
+/// An address of this machine.
+pub fn is_own(inner: &Inner, address: &IpAddress) -> bool {
+    is_loopback(address)
+        || inner
+            .links
+            .outside
+            .as_ref()
+            .is_some_and(|link| link.interface.has_ip_addr(*address))
+}

@@ -1,0 +1,159 @@
+//! One TCP connection: a smoltcp socket with its buffers, and what the socket layer needs to know about it.
+
+use super::frame::Flow;
+use super::lone::{Lone, filled, lend};
+use super::system;
+use crate::errno::Errno;
+use crate::heap::{self, Box, Vec};
+use crate::thread_types::Channel;
+use smoltcp::socket::tcp::{self, State};
+use smoltcp::time::Duration;
+
+/// Below this much free memory (bytes) no connection is opened: what is left is for the program.
+const RESERVE: u64 = 256 << 10;
+
+/// Free memory (bytes) from which a connection gets buffers of this size (bytes, each direction).
+const BUFFER_SIZES: [(u64, usize); 4] = [(256 << 20, 65536), (32 << 20, 32768), (2 << 20, 8192), (RESERVE, 4096)];
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkId {
+    Outside,
+    Loopback,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// Arrived at this listener; its handshake is not complete.
+    Handshake(u32),
+    /// Complete, waiting for accept.
+    Backlog(u32),
+    Program,
+    /// Closed by the program, finishing on its own; given up at this time (ns).
+    Nobody {
+        until: u64,
+    },
+}
+
+pub struct Connection {
+    lone: Lone<[Vec<u8>; 2]>,
+    pub flow: Flow,
+    pub link: LinkId,
+    pub owner: Owner,
+    /// Why it ended, until the program has been told (SO_ERROR).
+    pub error: Option<Errno>,
+    /// When its timers want attention, ns.
+    pub deadline: u64,
+    /// When the peer was last heard from, ns.
+    pub heard: u64,
+    /// Since when an answer of the peer may be missing, ns.
+    pub quiet_since: u64,
+    /// Counted as one of those in TIME_WAIT.
+    pub resting: bool,
+    pub receive_waited: bool,
+    pub send_waited: bool,
+    /// Next in the same bucket of the table.
+    pub next: u32,
+}
+
+impl Connection {
+    /// `None` when memory is short.
+    pub fn new(flow: Flow, link: LinkId, owner: Owner) -> Option<Box<Connection>> {
+        let free = system::free_memory();
+        let size = BUFFER_SIZES.iter().find(|(least, _)| free >= *least)?.1;
+        let mut buffers = [filled(size, || 0u8)?, filled(size, || 0u8)?];
+        let [receive, send] = &mut buffers;
+        // SAFETY: both slices belong to `buffers`, which `Lone` keeps and nobody touches.
+        let lone = unsafe {
+            let socket = tcp::Socket::new(
+                tcp::SocketBuffer::new(lend(receive)),
+                tcp::SocketBuffer::new(lend(send)),
+            );
+            Lone::new(socket, buffers)?
+        };
+        heap::try_box(Connection {
+            lone,
+            flow,
+            link,
+            owner,
+            error: None,
+            deadline: u64::MAX,
+            heard: 0,
+            quiet_since: system::now(),
+            resting: false,
+            receive_waited: false,
+            send_waited: false,
+            next: u32::MAX,
+        })
+    }
+
+    pub fn lone(&mut self) -> &mut Lone<[Vec<u8>; 2]> {
+        &mut self.lone
+    }
+
+    pub fn socket(&self) -> &tcp::Socket<'static> {
+        self.lone.get()
+    }
+
+    pub fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
+        self.lone.get_mut()
+    }
+
+    pub fn state(&self) -> State {
+        self.socket().state()
+    }
+
+    pub fn connecting(&self) -> bool {
+        matches!(self.state(), State::SynSent | State::SynReceived)
+    }
+
+    /// Something to read, or nothing ever again.
+    pub fn readable(&self) -> bool {
+        let socket = self.socket();
+        socket.can_recv() || !(socket.may_recv() || self.connecting())
+    }
+
+    /// A third of the buffer is free, so that a writer is not woken for every acknowledgement; or writing fails at once.
+    pub fn writable(&self) -> bool {
+        let socket = self.socket();
+        if socket.may_send() {
+            (socket.send_capacity() - socket.send_queue()) * 3 >= socket.send_capacity()
+        } else {
+            !self.connecting()
+        }
+    }
+
+    pub fn receive_channel(&self) -> Channel {
+        Channel(self as *const Connection as usize)
+    }
+
+    pub fn send_channel(&self) -> Channel {
+        Channel(self as *const Connection as usize + 1)
+    }
+
+    /// Wakes those who wait for what is now true.
+    pub fn notify(&mut self) {
+        if self.receive_waited && self.readable() {
+            self.receive_waited = false;
+            system::wake(self.receive_channel());
+        }
+        if self.send_waited && self.writable() {
+            self.send_waited = false;
+            system::wake(self.send_channel());
+        }
+    }
+
+    /// Fails while the handshake takes longer than `duration`; established connections have no such limit.
+    pub fn limit_handshake(&mut self, duration: Option<Duration>) {
+        self.socket_mut().set_timeout(duration);
+    }
+
+    /// Ends a connection whose peer has answered nothing for too long: data unacknowledged, or keep-alive probes.
+    pub fn give_up_if_silent(&mut self, now: u64) {
+        let silent = now.saturating_sub(self.quiet_since) > super::SILENCE;
+        let socket = self.socket_mut();
+        let waits_for_peer = socket.may_send() && (socket.send_queue() > 0 || socket.keep_alive().is_some());
+        if waits_for_peer && silent {
+            socket.abort();
+        }
+    }
+}

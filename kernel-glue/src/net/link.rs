@@ -1,0 +1,205 @@
+//! smoltcp's view of a network device, and the loopback device.
+
+use super::device::{Counters, NetworkDevice};
+use super::system;
+use crate::heap::{self, Box, Vec, VecDeque};
+use core::cell::{Cell, RefCell};
+use smoltcp::iface::{Config, Interface};
+use smoltcp::phy::{self, ChecksumCapabilities, DeviceCapabilities, Medium};
+use smoltcp::time::Instant;
+use smoltcp::wire::HardwareAddress;
+
+/// Largest Ethernet payload this stack sends or accepts, bytes (jumbo frames are not used).
+pub const MAX_MTU: usize = 1500;
+/// Largest packet on loopback, bytes.
+pub const LOOPBACK_MTU: usize = 9000;
+/// Packets that may wait on loopback before senders have to.
+const LOOPBACK_QUEUE: usize = 64;
+const ETHERNET_HEADER: usize = 14;
+
+/// A device with the smoltcp interface on it.
+pub struct Link {
+    pub device: &'static dyn NetworkDevice,
+    pub interface: Interface,
+    /// Bytes of the largest IP packet.
+    pub mtu: usize,
+    pub ethernet: bool,
+}
+
+impl Link {
+    pub fn new(
+        device: &'static dyn NetworkDevice,
+        address: HardwareAddress,
+        mtu: usize,
+        slaac: bool,
+    ) -> Option<Box<Link>> {
+        let ethernet = matches!(address, HardwareAddress::Ethernet(_));
+        let mut config = Config::new(address);
+        config.random_seed = system::random();
+        config.slaac = slaac;
+        let mut port = Port {
+            device,
+            frame: None,
+            mtu,
+            ethernet,
+        };
+        heap::try_box(Link {
+            interface: Interface::new(config, &mut port, instant(system::now())),
+            device,
+            mtu,
+            ethernet,
+        })
+    }
+
+    /// What smoltcp sends and receives through; `frame` is the one received packet it will find.
+    pub fn port<'a>(&self, frame: Option<&'a [u8]>) -> Port<'a> {
+        Port {
+            device: self.device,
+            frame,
+            mtu: self.mtu,
+            ethernet: self.ethernet,
+        }
+    }
+}
+
+pub fn instant(nanoseconds: u64) -> Instant {
+    Instant::from_micros((nanoseconds / 1000) as i64)
+}
+
+/// Nanoseconds; rounded up so that a timer is due when it is reached.
+pub fn nanoseconds(instant: Instant) -> u64 {
+    (instant.total_micros() as u64).saturating_mul(1000)
+}
+
+pub struct Port<'a> {
+    device: &'static dyn NetworkDevice,
+    frame: Option<&'a [u8]>,
+    mtu: usize,
+    ethernet: bool,
+}
+
+impl phy::Device for Port<'_> {
+    type RxToken<'t>
+        = Received<'t>
+    where
+        Self: 't;
+    type TxToken<'t>
+        = Sender
+    where
+        Self: 't;
+
+    fn receive(&mut self, _now: Instant) -> Option<(Received<'_>, Sender)> {
+        self.device.can_transmit().then_some(())?;
+        Some((Received(self.frame.take()?), Sender(self.device)))
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<Sender> {
+        self.device.can_transmit().then_some(Sender(self.device))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        if self.ethernet {
+            capabilities.medium = Medium::Ethernet;
+            capabilities.max_transmission_unit = self.mtu + ETHERNET_HEADER;
+        } else {
+            // What never leaves memory needs no checksum.
+            capabilities.medium = Medium::Ip;
+            capabilities.max_transmission_unit = self.mtu;
+            capabilities.checksum = ChecksumCapabilities::ignored();
+        }
+        capabilities
+    }
+}
+
+pub struct Received<'a>(&'a [u8]);
+
+impl phy::RxToken for Received<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
+        read(self.0)
+    }
+}
+
+pub struct Sender(&'static dyn NetworkDevice);
+
+impl phy::TxToken for Sender {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
+        let (mut fill, mut result) = (Some(fill), None);
+        self.0.transmit(length, &mut |frame| {
+            if let Some(fill) = fill.take() {
+                result = Some(fill(frame));
+            }
+        });
+        match (result, fill) {
+            (Some(result), _) => result,
+            (None, Some(fill)) => lose(length, fill),
+            (None, None) => unreachable!("fill ran, so there is a result"),
+        }
+    }
+}
+
+/// The device went back on `can_transmit`: the packet is lost, as on a wire.
+#[cold]
+#[inline(never)]
+fn lose<R>(length: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
+    fill(&mut [0; LOOPBACK_MTU][..length])
+}
+
+/// 127.0.0.0/8, ::1 and the machine's own addresses: packets come straight back.
+pub struct Loopback {
+    queue: RefCell<VecDeque<Vec<u8>>>,
+    counters: Cell<Counters>,
+}
+
+impl Loopback {
+    pub fn new() -> Loopback {
+        Loopback {
+            queue: RefCell::new(heap::deque()),
+            counters: Cell::new(Counters::default()),
+        }
+    }
+}
+
+impl NetworkDevice for Loopback {
+    fn mac_address(&self) -> [u8; 6] {
+        [0; 6]
+    }
+    fn mtu(&self) -> usize {
+        LOOPBACK_MTU
+    }
+    fn link_up(&self) -> bool {
+        true
+    }
+    fn receive(&self, take: &mut dyn FnMut(&[u8])) -> bool {
+        let packet = self.queue.borrow_mut().pop_front();
+        packet.inspect(|packet| take(packet)).is_some()
+    }
+    fn can_receive(&self) -> bool {
+        !self.queue.borrow().is_empty()
+    }
+    fn can_transmit(&self) -> bool {
+        self.queue.borrow().len() < LOOPBACK_QUEUE
+    }
+    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8])) {
+        let mut counters = self.counters.get();
+        let mut queue = self.queue.borrow_mut();
+        let room = queue.try_reserve(1).is_ok();
+        match super::lone::filled(length, || 0u8).filter(|_| room) {
+            Some(mut packet) => {
+                fill(&mut packet);
+                queue.push_back(packet);
+                counters.sent_frames += 1;
+            }
+            None => counters.dropped += 1,
+        }
+        self.counters.set(counters);
+    }
+    fn flush(&self) {}
+    fn arm(&self) -> bool {
+        !self.can_receive()
+    }
+    fn disarm(&self) {}
+    fn counters(&self) -> Counters {
+        self.counters.get()
+    }
+}

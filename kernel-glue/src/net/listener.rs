@@ -1,0 +1,108 @@
+//! Listening TCP sockets: which one a SYN is for, and the connections on their way to accept.
+
+use super::system;
+use crate::errno::{Errno, Result};
+use crate::heap::{self, Box, Vec, VecDeque};
+use crate::thread_types::Channel;
+use smoltcp::wire::{IpAddress, IpEndpoint};
+
+/// Largest backlog, as Linux's `net.core.somaxconn` once was.
+pub const MOST_BACKLOG: usize = 128;
+
+pub struct Listener {
+    pub id: u32,
+    /// `None`: every address.
+    pub address: Option<IpAddress>,
+    /// With no address: IPv6 and, dual-stack, IPv4 too. Otherwise IPv4 only.
+    pub v6: bool,
+    pub port: u16,
+    pub backlog: usize,
+    /// Handshakes, oldest first.
+    pub half_open: VecDeque<u32>,
+    /// Connections for accept, oldest first.
+    pub ready: VecDeque<u32>,
+    pub waited: bool,
+}
+
+impl Listener {
+    pub fn channel(&self) -> Channel {
+        Channel(self as *const Listener as usize)
+    }
+
+    /// The handshake of `index` is complete. Room was reserved when it began.
+    pub fn completed(&mut self, index: u32) {
+        self.half_open.retain(|other| *other != index);
+        self.ready.push_back(index);
+        if self.waited {
+            self.waited = false;
+            system::wake(self.channel());
+        }
+    }
+
+    fn serves(&self, local: &IpEndpoint) -> bool {
+        let address = match self.address {
+            Some(address) => address == local.addr,
+            None => self.v6 || matches!(local.addr, IpAddress::Ipv4(_)),
+        };
+        address && self.port == local.port
+    }
+}
+
+pub struct Listeners {
+    all: Vec<Box<Listener>>,
+    next_id: u32,
+}
+
+impl Listeners {
+    pub fn new() -> Listeners {
+        Listeners {
+            all: heap::vec(),
+            next_id: 0,
+        }
+    }
+
+    pub fn add(&mut self, address: Option<IpAddress>, v6: bool, port: u16, backlog: usize) -> Result<u32> {
+        let id = self.next_id;
+        let listener = Listener {
+            id,
+            address,
+            v6,
+            port,
+            backlog: backlog.clamp(1, MOST_BACKLOG),
+            half_open: heap::deque(),
+            ready: heap::deque(),
+            waited: false,
+        };
+        self.all.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
+        self.all.push(heap::try_box(listener).ok_or(Errno::ENOBUFS)?);
+        self.next_id = self.next_id.wrapping_add(1);
+        Ok(id)
+    }
+
+    pub fn get(&mut self, id: u32) -> Option<&mut Listener> {
+        self.all
+            .iter_mut()
+            .find(|listener| listener.id == id)
+            .map(|listener| &mut **listener)
+    }
+
+    /// The listener of one address goes before that of every address, and IPv4's own before the dual-stack one.
+    pub fn find(&mut self, local: &IpEndpoint) -> Option<&mut Listener> {
+        let serving = self.all.iter_mut().filter(|listener| listener.serves(local));
+        serving
+            .min_by_key(|listener| (listener.address.is_none(), listener.v6))
+            .map(|listener| &mut **listener)
+    }
+
+    pub fn forget(&mut self, id: u32, index: u32) {
+        if let Some(listener) = self.get(id) {
+            listener.half_open.retain(|other| *other != index);
+            listener.ready.retain(|other| *other != index);
+        }
+    }
+
+    pub fn remove(&mut self, id: u32) -> Option<Box<Listener>> {
+        let at = self.all.iter().position(|listener| listener.id == id)?;
+        Some(self.all.swap_remove(at))
+    }
+}

@@ -1,0 +1,67 @@
+//! A smoltcp socket in a socket set of its own.
+//!
+//! smoltcp walks the whole set for every packet. The stack looks up which socket a packet is for before smoltcp sees it, and
+//! then hands it a set of one: the cost of a packet does not grow with the number of connections.
+
+use crate::heap::{self, Vec};
+use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
+use smoltcp::socket::AnySocket;
+
+/// `socket` and the memory it works in. `K` keeps that memory alive.
+pub struct Lone<K> {
+    // Declared first, so dropped first: it borrows from the other two.
+    set: SocketSet<'static>,
+    handle: SocketHandle,
+    _storage: Vec<SocketStorage<'static>>,
+    _kept: K,
+}
+
+impl<K> Lone<K> {
+    /// `None` when the kernel heap is exhausted.
+    ///
+    /// # Safety
+    /// Everything `socket` borrows through [`lend`] is owned by `kept`, and is not touched through `kept` again.
+    pub unsafe fn new<T: AnySocket<'static>>(socket: T, kept: K) -> Option<Lone<K>> {
+        let mut storage = filled(1, || SocketStorage::EMPTY)?;
+        // SAFETY: `storage` moves into the result beside the set, which is dropped first; nothing else touches it.
+        let slots = unsafe { lend(&mut storage) };
+        let mut set = SocketSet::new(slots);
+        let handle = set.add(socket);
+        Some(Lone {
+            set,
+            handle,
+            _storage: storage,
+            _kept: kept,
+        })
+    }
+
+    pub fn set(&mut self) -> &mut SocketSet<'static> {
+        &mut self.set
+    }
+
+    pub fn get<T: AnySocket<'static>>(&self) -> &T {
+        self.set.get(self.handle)
+    }
+
+    pub fn get_mut<T: AnySocket<'static>>(&mut self) -> &mut T {
+        self.set.get_mut(self.handle)
+    }
+}
+
+/// A vector of `length` values, or `None` when the kernel heap is exhausted.
+pub fn filled<T>(length: usize, value: impl Fn() -> T) -> Option<Vec<T>> {
+    let mut vector = heap::vec();
+    vector.try_reserve_exact(length).ok()?;
+    vector.resize_with(length, value);
+    Some(vector)
+}
+
+/// The contents of `owner` for a borrower that lives as long as it does.
+///
+/// # Safety
+/// `owner` outlives every use of the slice, may be moved but is neither read, written nor resized meanwhile, and is lent once.
+pub unsafe fn lend<T>(owner: &mut Vec<T>) -> &'static mut [T] {
+    // SAFETY: pointer and length describe the vector's initialised contents on the heap, which moving the vector does not
+    // move; exclusive by the caller's promise.
+    unsafe { core::slice::from_raw_parts_mut(owner.as_mut_ptr(), owner.len()) }
+}

@@ -1,0 +1,125 @@
+//! Which ports are taken, and the choice of ephemeral ones.
+
+use super::system;
+use crate::errno::{Errno, Result};
+use crate::heap::{self, Vec};
+use smoltcp::wire::IpAddress;
+
+/// RFC 6335 6: the dynamic ports.
+const FIRST_EPHEMERAL: u16 = 49152;
+const EPHEMERAL: u16 = 16384;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+/// A socket's local name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Binding {
+    pub protocol: Protocol,
+    pub port: u16,
+    /// `None`: every address.
+    pub address: Option<IpAddress>,
+    /// With no address: IPv6 and IPv4, otherwise IPv4 only.
+    pub v6: bool,
+}
+
+impl Binding {
+    fn conflicts(&self, other: &Binding) -> bool {
+        let addresses = match (self.address, other.address) {
+            (Some(one), Some(two)) => one == two,
+            (Some(address), None) => other.v6 || matches!(address, IpAddress::Ipv4(_)),
+            (None, Some(address)) => self.v6 || matches!(address, IpAddress::Ipv4(_)),
+            (None, None) => true,
+        };
+        self.protocol == other.protocol && self.port == other.port && addresses
+    }
+}
+
+pub struct Ports {
+    taken: Vec<Binding>,
+    next: u16,
+}
+
+impl Ports {
+    pub fn new() -> Ports {
+        Ports {
+            taken: heap::vec(),
+            next: system::random() as u16 % EPHEMERAL,
+        }
+    }
+
+    /// Takes the name (port 0: a free ephemeral port) and returns it. EADDRINUSE when it overlaps with one that is taken.
+    pub fn bind(&mut self, mut binding: Binding) -> Result<Binding> {
+        self.taken.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
+        if binding.port == 0 {
+            binding.port = self.ephemeral(binding, |_| true)?;
+        } else if self.taken.iter().any(|other| other.conflicts(&binding)) {
+            return Err(Errno::EADDRINUSE);
+        }
+        self.taken.push(binding);
+        Ok(binding)
+    }
+
+    pub fn release(&mut self, binding: &Binding) {
+        if let Some(at) = self.taken.iter().position(|other| other == binding) {
+            self.taken.swap_remove(at);
+        }
+    }
+
+    /// The next ephemeral port that no binding like `binding` takes and that is `fit`.
+    pub fn ephemeral(&mut self, mut binding: Binding, mut fit: impl FnMut(u16) -> bool) -> Result<u16> {
+        for _ in 0..EPHEMERAL {
+            self.next = (self.next + 1) % EPHEMERAL;
+            binding.port = FIRST_EPHEMERAL + self.next;
+            if fit(binding.port) && !self.taken.iter().any(|other| other.conflicts(&binding)) {
+                return Ok(binding.port);
+            }
+        }
+        Err(Errno::EADDRNOTAVAIL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(port: u16, address: Option<IpAddress>, v6: bool) -> Binding {
+        Binding {
+            protocol: Protocol::Tcp,
+            port,
+            address,
+            v6,
+        }
+    }
+
+    #[test]
+    fn overlapping_names_conflict() {
+        let mut ports = Ports::new();
+        let local = Some(IpAddress::v4(127, 0, 0, 1));
+        let one = ports.bind(name(80, local, false)).unwrap();
+        assert_eq!(ports.bind(name(80, None, false)), Err(Errno::EADDRINUSE));
+        assert_eq!(ports.bind(name(80, None, true)), Err(Errno::EADDRINUSE));
+        assert!(ports.bind(name(80, Some(IpAddress::v4(10, 0, 2, 15)), false)).is_ok());
+        assert!(
+            ports
+                .bind(Binding {
+                    protocol: Protocol::Udp,
+                    ..one
+                })
+                .is_ok()
+        );
+        ports.release(&one);
+        assert_eq!(ports.bind(name(80, local, false)), Ok(one));
+    }
+
+    #[test]
+    fn port_zero_means_any_free_one() {
+        let mut ports = Ports::new();
+        let first = ports.bind(name(0, None, false)).unwrap();
+        let second = ports.bind(name(0, None, false)).unwrap();
+        assert!(first.port >= FIRST_EPHEMERAL && second.port >= FIRST_EPHEMERAL && first.port != second.port);
+    }
+}

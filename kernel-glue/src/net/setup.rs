@@ -1,0 +1,551 @@
+//! How the machine gets its addresses: DHCP, static lines, router advertisements; and the DNS servers it learns of.
+//!
+//! Nothing happens until the program asks for the network, by a line written to `/run/cartridge/network` or by the first
+//! socket call that needs it.
+
+use super::connection::LinkId;
+use super::device::NetworkDevice;
+use super::dhcp_options::{CLASSLESS_ROUTES, ClasslessRoutes, INTERFACE_MTU, REQUESTED, Route as ClasslessRoute};
+use super::frame::Flow;
+use super::link::{Link, MAX_MTU, instant};
+use super::lone::{Lone, filled, lend};
+use super::stack::Links;
+use super::system;
+use super::text::{self, LEAST_MTU, Line, MOST_SERVERS, Static};
+use crate::errno::{Errno, Result};
+use crate::heap::{self, Vec};
+use crate::thread_types::Channel;
+use core::fmt::Write;
+use core::net::IpAddr;
+use smoltcp::iface::{Interface, Route};
+use smoltcp::socket::dhcpv4::{self, RetryConfig};
+use smoltcp::socket::dns::{self, DnsQuery};
+use smoltcp::time::Duration;
+use smoltcp::wire::{
+    EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr,
+};
+
+const SECOND: u64 = 1_000_000_000;
+/// After this long without a DHCP answer the user is told (ns).
+const PATIENCE: u64 = 5 * SECOND;
+/// smoltcp solicits routers three times, 4 s apart; after that its timer would stand still in the past (ns).
+const SOLICITING: u64 = 12 * SECOND;
+/// Longest pause between two DHCP discoveries.
+const LONGEST_PAUSE: u64 = 64;
+/// DNS questions under way at once.
+const QUERIES: usize = 8;
+
+pub struct Setup {
+    asked: bool,
+    /// When the network was asked for, ns.
+    since: u64,
+    static4: Option<Static>,
+    static6: Option<Static>,
+    dhcp: Option<Lone<Vec<u8>>>,
+    lease: Option<Lease>,
+    dns: Option<Lone<Vec<Option<DnsQuery>>>>,
+    /// Told the user that there is no device, or no DHCP answer.
+    warned: bool,
+    soliciting_since: Option<u64>,
+    dhcp_due: u64,
+    dns_due: u64,
+}
+
+/// What a DHCP server gave.
+struct Lease {
+    address: Ipv4Cidr,
+    router: Option<Ipv4Address>,
+    servers: [Option<IpAddr>; MOST_SERVERS],
+    mtu: Option<usize>,
+    routes: Vec<ClasslessRoute>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Nobody asked yet.
+    Down,
+    Configuring,
+    Up,
+    /// No DHCP answer; still asking.
+    Failed,
+    /// No device.
+    Absent,
+}
+
+impl Setup {
+    pub fn new() -> Setup {
+        Setup {
+            asked: false,
+            since: 0,
+            static4: None,
+            static6: None,
+            dhcp: None,
+            lease: None,
+            dns: None,
+            warned: false,
+            soliciting_since: None,
+            dhcp_due: u64::MAX,
+            dns_due: u64::MAX,
+        }
+    }
+
+    /// Woken when the configuration changes or a DNS answer arrives.
+    pub fn channel(&self) -> Channel {
+        Channel(self as *const Setup as usize)
+    }
+
+    /// The program needs the network: starts DHCP unless something was configured before.
+    pub fn need(&mut self, links: &mut Links, now: u64) {
+        if !self.asked {
+            // Failure leaves the state at absent, which every later call reports.
+            let _ = self.start(links, now).and_then(|()| self.start_dhcp());
+            self.step(links, now);
+        }
+    }
+
+    /// Obeys lines as [`text`] describes them. ENETDOWN without a device, EINVAL for a line that cannot be understood.
+    pub fn configure(&mut self, lines: &str, links: &mut Links, now: u64) -> Result<()> {
+        for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let line = text::parse(line).map_err(|wrong| {
+                system::warn(format_args!("network line `{line}` refused: {wrong}"));
+                Errno::EINVAL
+            })?;
+            self.start(links, now)?;
+            match line {
+                Line::Dhcp => self.start_dhcp()?,
+                Line::Static(given) if given.address.is_ipv4() => {
+                    (self.static4, self.dhcp, self.lease) = (Some(given), None, None);
+                }
+                Line::Static(given) => self.static6 = Some(given),
+            }
+            self.apply(links, now);
+            self.step(links, now);
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, links: &mut Links, now: u64) -> Result<()> {
+        if !self.asked {
+            (self.asked, self.since) = (true, now);
+            self.open(links, MAX_MTU, true, now)?;
+        }
+        links.outside.as_ref().map(|_| ()).ok_or(Errno::ENETDOWN)
+    }
+
+    /// Puts a fresh interface on the device.
+    fn open(&mut self, links: &mut Links, mtu: usize, slaac: bool, now: u64) -> Result<()> {
+        let usable = |nic: &&'static dyn NetworkDevice| EthernetAddress(nic.mac_address()).is_unicast();
+        let Some(nic) = links.nic.filter(usable) else {
+            if !core::mem::replace(&mut self.warned, true) {
+                let what = "no network device: only loopback works; give the machine a virtio-net device";
+                system::warn(format_args!("{what}"));
+            }
+            return Err(Errno::ENETDOWN);
+        };
+        let mtu = mtu.min(nic.mtu()).min(MAX_MTU);
+        let address = HardwareAddress::Ethernet(EthernetAddress(nic.mac_address()));
+        links.outside = Some(Link::new(nic, address, mtu, slaac).ok_or(Errno::ENOBUFS)?);
+        self.soliciting_since = slaac.then_some(now);
+        self.apply_addresses(links);
+        Ok(())
+    }
+
+    fn start_dhcp(&mut self) -> Result<()> {
+        self.static4 = None;
+        if self.dhcp.is_none() {
+            let mut packet = filled(MAX_MTU, || 0u8).ok_or(Errno::ENOBUFS)?;
+            let mut socket = dhcpv4::Socket::new();
+            socket.set_parameter_request_list(REQUESTED);
+            // SAFETY: the slice belongs to `packet`, which `Lone` keeps and nobody touches.
+            self.dhcp = unsafe {
+                socket.set_receive_packet_buffer(lend(&mut packet));
+                Lone::new(socket, packet)
+            };
+        }
+        self.dhcp.as_ref().map(|_| ()).ok_or(Errno::ENOBUFS)
+    }
+
+    /// Moves DHCP, DNS and the interface's own timers along.
+    pub fn step(&mut self, links: &mut Links, now: u64) {
+        if self.soliciting_since.is_some_and(|since| now >= since + SOLICITING) {
+            self.stop_soliciting(links, now);
+        }
+        let Some(link) = links.outside.as_deref_mut() else {
+            return;
+        };
+        let before = link.interface.ip_addrs().len();
+        link.interface.poll_maintenance(instant(now));
+        if before != link.interface.ip_addrs().len() {
+            system::wake(self.channel());
+        }
+        self.dhcp_due = u64::MAX;
+        if let Some(dhcp) = &mut self.dhcp {
+            // Pauses as long as the time already waited: 1, 2, 4 ... s.
+            let pause = (now.saturating_sub(self.since) / SECOND).clamp(1, LONGEST_PAUSE);
+            let mut retry = RetryConfig::default();
+            retry.discover_timeout = Duration::from_secs(pause);
+            retry.initial_request_timeout = Duration::from_secs(1);
+            dhcp.get_mut::<dhcpv4::Socket>().set_retry_config(retry);
+            self.dhcp_due = link.pump(dhcp.set(), now);
+        }
+        self.dns_due = self.dns.as_mut().map_or(u64::MAX, |dns| link.pump(dns.set(), now));
+        self.take_lease(links, now);
+        self.warn_if_unanswered(links, now);
+    }
+
+    pub fn deadline(&self) -> u64 {
+        let waiting = self.dhcp.is_some() && self.lease.is_none() && !self.warned;
+        let warning = if waiting { self.since + PATIENCE } else { u64::MAX };
+        let soliciting = self.soliciting_since.map_or(u64::MAX, |since| since + SOLICITING);
+        self.dhcp_due.min(self.dns_due).min(warning).min(soliciting)
+    }
+
+    fn stop_soliciting(&mut self, links: &mut Links, now: u64) {
+        self.soliciting_since = None;
+        let learned = |cidr: &IpCidr| matches!(cidr, IpCidr::Ipv6(cidr) if !is_link_local(cidr.address()));
+        let Some(link) = &links.outside else { return };
+        let stated = self.static6.map(|given| IpAddress::from(given.address));
+        if !link
+            .interface
+            .ip_addrs()
+            .iter()
+            .any(|cidr| learned(cidr) && Some(cidr.address()) != stated)
+        {
+            let _ = self.open(links, link.mtu, false, now);
+        }
+    }
+
+    /// A router speaks up: listen to it, though none had answered at first.
+    pub fn router_seen(&mut self, links: &mut Links, now: u64) {
+        if self.soliciting_since.is_some() {
+            // Answered: smoltcp now waits for lifetimes to end, and its timer moves.
+            self.soliciting_since = None;
+        } else if let Some(link) = &links.outside
+            && !link
+                .interface
+                .ip_addrs()
+                .iter()
+                .any(|cidr| matches!(cidr, IpCidr::Ipv6(cidr) if !is_link_local(cidr.address())))
+        {
+            let _ = self.open(links, link.mtu, true, now);
+            self.soliciting_since = Some(now);
+        }
+    }
+
+    /// DHCP and DNS answers; false for what is not theirs.
+    pub fn udp_ingress(&mut self, links: &mut Links, frame: &[u8], flow: &Flow, now: u64) -> bool {
+        if let Some(dhcp) = &mut self.dhcp
+            && flow.local.port == 68
+            && flow.remote.port == 67
+        {
+            links.deliver(LinkId::Outside, frame, dhcp.set(), now);
+        } else if let Some(dns) = &mut self.dns
+            && flow.remote.port == 53
+            && self.dns_due != u64::MAX
+        {
+            links.deliver(LinkId::Outside, frame, dns.set(), now);
+            system::wake(self.channel());
+        } else {
+            return false;
+        }
+        self.step(links, now);
+        true
+    }
+
+    fn take_lease(&mut self, links: &mut Links, now: u64) {
+        let Some(dhcp) = &mut self.dhcp else { return };
+        match dhcp.get_mut::<dhcpv4::Socket>().poll() {
+            Some(dhcpv4::Event::Configured(config)) => {
+                let lease = Lease::new(config);
+                if self.warned {
+                    system::info(format_args!("DHCP answered: the address is {}", lease.address));
+                }
+                (self.lease, self.warned) = (Some(lease), false);
+            }
+            Some(dhcpv4::Event::Deconfigured) if self.lease.is_some() => {
+                system::warn(format_args!(
+                    "the DHCP lease ended and was not renewed: asking for a new address"
+                ));
+                (self.lease, self.since, self.warned) = (None, now, false);
+            }
+            _ => return,
+        }
+        self.apply(links, now);
+    }
+
+    fn warn_if_unanswered(&mut self, links: &Links, now: u64) {
+        let waiting = self.dhcp.is_some() && self.lease.is_none() && !self.warned;
+        if waiting && now >= self.since + PATIENCE {
+            self.warned = true;
+            let link_down = links.nic.is_some_and(|nic| !nic.link_up());
+            let hint = if link_down { "; the device's link is down" } else { "" };
+            system::warn(format_args!(
+                "no DHCP answer after 5 s{hint}: there is no IPv4 address yet, asking on with longer pauses; check the \
+                 network's DHCP server or give ADDRESS and GATEWAY in the payload"
+            ));
+            system::wake(self.channel());
+        }
+    }
+
+    /// Puts the configuration into effect and wakes who waits for it.
+    fn apply(&mut self, links: &mut Links, now: u64) {
+        let mtus = [
+            self.static4.and_then(|s| s.mtu),
+            self.static6.and_then(|s| s.mtu),
+            self.lease.as_ref().and_then(|l| l.mtu),
+        ];
+        let mtu = mtus
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(MAX_MTU)
+            .min(links.nic.map_or(MAX_MTU, |nic| nic.mtu()));
+        match &links.outside {
+            // The MTU of an interface is fixed when it is made.
+            Some(link) if link.mtu != mtu => drop(self.open(links, mtu, self.soliciting_since.is_some(), now)),
+            _ => self.apply_addresses(links),
+        }
+        self.apply_servers();
+        system::wake(self.channel());
+    }
+
+    fn apply_addresses(&self, links: &mut Links) {
+        let Some(link) = links.outside.as_deref_mut() else {
+            return;
+        };
+        let own = link_local(link.device.mac_address());
+        let stated6 = self.static6.map(|given| cidr(&given));
+        let four = self
+            .static4
+            .map(|given| cidr(&given))
+            .or(self.lease.as_ref().map(|lease| IpCidr::Ipv4(lease.address)));
+        link.interface.update_ip_addrs(|addresses| {
+            // What routers advertised stays.
+            addresses.retain(|cidr| matches!(cidr, IpCidr::Ipv6(_)) && *cidr != own && Some(*cidr) != stated6);
+            let configured = [four, Some(own), stated6];
+            for (at, cidr) in configured.into_iter().flatten().enumerate() {
+                let _ = addresses.insert(at, cidr);
+            }
+        });
+        link.interface.routes_mut().update(|routes| {
+            routes.retain(|route| matches!(route.cidr, IpCidr::Ipv6(_)) && self.static6.is_none());
+            let gateways = [self.static4, self.static6]
+                .into_iter()
+                .flatten()
+                .filter_map(|given| given.gateway);
+            for gateway in gateways {
+                let _ = routes.push(default_route(gateway.into()));
+            }
+            if let Some(lease) = &self.lease {
+                let dropped = lease.routes().filter(|route| routes.push(*route).is_err()).count();
+                if dropped > 0 {
+                    system::warn(format_args!("DHCP gave more routes than fit: {dropped} are left out"));
+                }
+            }
+        });
+    }
+
+    /// The servers in effect, in the order they are asked.
+    fn servers(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let stated = [self.static4, self.static6]
+            .into_iter()
+            .flatten()
+            .flat_map(|given| given.servers);
+        let leased = self.lease.as_ref().map_or([None; MOST_SERVERS], |lease| lease.servers);
+        stated.chain(leased).flatten().take(MOST_SERVERS)
+    }
+
+    fn apply_servers(&mut self) {
+        let mut servers = [IpAddress::v4(0, 0, 0, 0); MOST_SERVERS];
+        let mut count = 0;
+        for (slot, server) in servers.iter_mut().zip(self.servers()) {
+            *slot = server.into();
+            count += 1;
+        }
+        if let Some(dns) = &mut self.dns {
+            dns.get_mut::<dns::Socket>().update_servers(&servers[..count]);
+        }
+    }
+
+    /// The DNS client, made when first needed. `None` without a server or memory.
+    pub fn dns(&mut self) -> Option<&mut Lone<Vec<Option<DnsQuery>>>> {
+        self.servers().next()?;
+        if self.dns.is_none() {
+            let mut queries = filled(QUERIES, || None)?;
+            // SAFETY: the slice belongs to `queries`, which `Lone` keeps and nobody touches.
+            self.dns = unsafe { Lone::new(dns::Socket::new(&[], lend(&mut queries)), queries) };
+            self.apply_servers();
+        }
+        self.dns.as_mut()
+    }
+
+    pub fn state(&self, links: &Links) -> State {
+        let usable = |cidr: &IpCidr| !matches!(cidr, IpCidr::Ipv6(cidr) if is_link_local(cidr.address()));
+        match &links.outside {
+            None if links.nic.is_none() || self.asked => State::Absent,
+            None => State::Down,
+            Some(link) if link.interface.ip_addrs().iter().any(usable) => State::Up,
+            Some(_) if self.warned => State::Failed,
+            Some(_) => State::Configuring,
+        }
+    }
+
+    /// Whether waiting may still bring an address of the family.
+    pub fn may_come(&self, v6: bool, now: u64) -> bool {
+        let asked_for = if v6 {
+            self.soliciting_since.is_some()
+        } else {
+            self.dhcp.is_some() && self.lease.is_none()
+        };
+        asked_for && now < self.since + PATIENCE
+    }
+
+    /// What `/run/cartridge/network` reads as.
+    pub fn describe(&self, links: &Links, out: &mut dyn Write) -> core::fmt::Result {
+        let state = match self.state(links) {
+            State::Down => "down",
+            State::Configuring => "configuring",
+            State::Up => "up",
+            State::Failed => "failed",
+            State::Absent => "absent",
+        };
+        writeln!(out, "state {state}")?;
+        if let Some(link) = &links.outside {
+            for cidr in link.interface.ip_addrs() {
+                writeln!(out, "address {cidr}")?;
+            }
+            let routes = link.interface.routes();
+            for route in [routes.get_default_ipv4_route(), routes.get_default_ipv6_route()]
+                .into_iter()
+                .flatten()
+            {
+                writeln!(out, "gateway {}", route.via_router)?;
+            }
+            for server in self.servers() {
+                writeln!(out, "dns {server}")?;
+            }
+            writeln!(out, "mtu {}", link.mtu)?;
+        }
+        match links.nic {
+            Some(nic) => writeln!(out, "mac {}", EthernetAddress(nic.mac_address())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Lease {
+    fn new(config: dhcpv4::Config<'_>) -> Lease {
+        let mut classless = ClasslessRoutes::new();
+        let mut mtu = None;
+        for option in config.packet.iter().flat_map(|packet| packet.options()) {
+            match (option.kind, option.data) {
+                (CLASSLESS_ROUTES, piece) => classless.push(piece),
+                (INTERFACE_MTU, [high, low]) => mtu = Some(u16::from_be_bytes([*high, *low]) as usize),
+                _ => {}
+            }
+        }
+        let mut routes = heap::vec();
+        for route in classless.iter() {
+            if routes.try_reserve(1).is_ok() {
+                routes.push(route);
+            }
+        }
+        let mut servers = [None; MOST_SERVERS];
+        for (slot, server) in servers.iter_mut().zip(&config.dns_servers) {
+            *slot = Some(IpAddr::V4(*server));
+        }
+        // Below the least of IPv4 it is a mistake of the server's; IPv6 then does without large packets.
+        let mtu = mtu.filter(|mtu| *mtu >= LEAST_MTU[0]);
+        Lease {
+            address: config.address,
+            router: config.router,
+            servers,
+            mtu,
+            routes,
+        }
+    }
+
+    /// Classless routes replace the router option (RFC 3442).
+    fn routes(&self) -> impl Iterator<Item = Route> + '_ {
+        let router = self
+            .router
+            .filter(|_| self.routes.is_empty())
+            .map(|router| default_route(router.into()));
+        router.into_iter().chain(self.routes.iter().filter_map(|route| {
+            // A host on this link is its own next hop; wider on-link routes are the address's own prefix.
+            let via = match route.router {
+                Ipv4Address::UNSPECIFIED if route.prefix == 32 => route.destination,
+                Ipv4Address::UNSPECIFIED => return None,
+                router => router,
+            };
+            let cidr = IpCidr::Ipv4(Ipv4Cidr::new(route.destination, route.prefix));
+            Some(Route {
+                cidr,
+                via_router: via.into(),
+                preferred_until: None,
+                expires_at: None,
+            })
+        }))
+    }
+}
+
+/// Loopback owns all of 127.0.0.0/8, ::1, and packets to the machine's other addresses.
+pub fn configure_loopback(interface: &mut Interface) {
+    interface.set_any_ip(true);
+    interface.update_ip_addrs(|addresses| {
+        let _ = addresses.push(IpCidr::new(IpAddress::v4(127, 0, 0, 1), 8));
+        let _ = addresses.push(IpCidr::new(Ipv6Address::LOCALHOST.into(), 128));
+    });
+}
+
+/// 255.255.255.255 or the broadcast address of a network of the link's.
+pub fn is_broadcast(links: &mut Links, link: LinkId, address: &IpAddress) -> bool {
+    let IpAddress::Ipv4(address) = address else {
+        return false;
+    };
+    let of_network = |cidr: &IpCidr| matches!(cidr, IpCidr::Ipv4(cidr) if cidr.broadcast() == Some(*address));
+    address.is_broadcast()
+        || links
+            .get(link)
+            .is_some_and(|link| link.interface.ip_addrs().iter().any(of_network))
+}
+
+/// Whether packets to `address` have somewhere to go outside.
+pub fn has_route(links: &mut Links, address: &IpAddress) -> bool {
+    let Some(link) = links.outside.as_deref_mut() else {
+        return false;
+    };
+    let near = link.interface.ip_addrs().iter().any(|cidr| cidr.contains_addr(address));
+    let same_family = link
+        .interface
+        .ip_addrs()
+        .iter()
+        .any(|cidr| cidr.address().version() == address.version());
+    let mut far = false;
+    link.interface
+        .routes_mut()
+        .update(|routes| far = routes.iter().any(|route| route.cidr.contains_addr(address)));
+    same_family && (near || far || address.is_multicast() || *address == IpAddress::v4(255, 255, 255, 255))
+}
+
+fn cidr(given: &Static) -> IpCidr {
+    IpCidr::new(given.address.into(), given.prefix)
+}
+
+fn default_route(gateway: IpAddress) -> Route {
+    match gateway {
+        IpAddress::Ipv4(gateway) => Route::new_ipv4_gateway(gateway),
+        IpAddress::Ipv6(gateway) => Route::new_ipv6_gateway(gateway),
+    }
+}
+
+/// fe80::/64 with the device's EUI-64 (RFC 4291 2.5.6 and appendix A).
+fn link_local(mac: [u8; 6]) -> IpCidr {
+    let [a, b, c, d, e, f] = mac;
+    let octets = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+    IpCidr::Ipv6(Ipv6Cidr::new(Ipv6Address::from_octets(octets), 64))
+}
+
+fn is_link_local(address: Ipv6Address) -> bool {
+    address.segments()[0] & 0xffc0 == 0xfe80
+}

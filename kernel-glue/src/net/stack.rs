@@ -1,0 +1,504 @@
+//! The stack: links below, connections and datagram sockets above, and the work a packet or a timer causes in between.
+//!
+//! Rule: everything here runs inside the kernel's critical section. [`Stack::run`] is the only way in; nothing waits inside
+//! it, and it leaves with every packet that can be sent handed to its device.
+
+use super::connection::{Connection, LinkId, Owner};
+use super::datagram::Datagrams;
+use super::device::NetworkDevice;
+use super::frame::{Flow, Kind, classify};
+use super::link::{LOOPBACK_MTU, Link, Loopback, instant, nanoseconds};
+use super::listener::Listeners;
+use super::ports::Ports;
+use super::setup::Setup;
+use super::system;
+use super::table::Table;
+use crate::errno::{Errno, Result};
+use crate::heap::{self, Box};
+use core::cell::{Cell, RefCell};
+use smoltcp::iface::{PollResult, SocketSet};
+use smoltcp::socket::tcp::State;
+use smoltcp::wire::HardwareAddress;
+
+/// Frames taken from the device in one step: a flood cannot keep the program from running.
+const INGRESS_BURST: usize = 64;
+/// Packets sent by one socket in one step.
+const EGRESS_BURST: usize = 64;
+/// When a device has no room, its senders try again this much later (ns).
+const RETRY: u64 = 1_000_000;
+
+pub struct Stack {
+    inner: RefCell<Inner>,
+    /// When the stack next wants to be polled, ns: the scheduler asks often.
+    next: Cell<u64>,
+}
+
+pub struct Inner {
+    pub links: Links,
+    pub connections: Table,
+    pub listeners: Listeners,
+    pub datagrams: Datagrams,
+    pub ports: Ports,
+    pub setup: Setup,
+    /// Earliest deadline of anything, ns; may be too early, never too late.
+    pub next: u64,
+    /// Orphaned connections in TIME_WAIT.
+    pub resting: usize,
+}
+
+/// The device, once there is one and it was asked for; and loopback.
+pub struct Links {
+    pub nic: Option<&'static dyn NetworkDevice>,
+    pub outside: Option<Box<Link>>,
+    pub loopback: Box<Link>,
+}
+
+impl Links {
+    pub fn get(&mut self, id: LinkId) -> Option<&mut Link> {
+        match id {
+            LinkId::Outside => self.outside.as_deref_mut(),
+            LinkId::Loopback => Some(&mut self.loopback),
+        }
+    }
+}
+
+impl Stack {
+    /// `None` when the kernel heap is exhausted.
+    pub fn new(nic: Option<&'static dyn NetworkDevice>) -> Option<Stack> {
+        let device: &'static Loopback = Box::leak(heap::try_box(Loopback::new())?);
+        let mut loopback = Link::new(device, HardwareAddress::Ip, LOOPBACK_MTU, false)?;
+        super::setup::configure_loopback(&mut loopback.interface);
+        let inner = Inner {
+            links: Links {
+                nic,
+                outside: None,
+                loopback,
+            },
+            connections: Table::new(),
+            listeners: Listeners::new(),
+            datagrams: Datagrams::new(),
+            ports: Ports::new(),
+            setup: Setup::new(),
+            next: u64::MAX,
+            resting: 0,
+        };
+        Some(Stack {
+            inner: RefCell::new(inner),
+            next: Cell::new(u64::MAX),
+        })
+    }
+
+    /// Runs `work` on the stack at the present time (ns), then moves what it left to be moved.
+    pub fn run<R>(&self, work: impl FnOnce(&mut Inner, u64) -> R) -> R {
+        let mut inner = self.inner.borrow_mut();
+        let now = system::now();
+        let result = work(&mut inner, now);
+        inner.finish(now);
+        self.next.set(inner.next);
+        result
+    }
+
+    /// Takes a bounded number of frames, runs the timers that are due, and sends.
+    pub fn poll(&self) {
+        if let Ok(mut inner) = self.inner.try_borrow_mut() {
+            let now = system::now();
+            inner.receive(now);
+            if inner.next <= now {
+                inner.timers(now);
+            }
+            inner.finish(now);
+            self.next.set(inner.next);
+        }
+    }
+
+    /// When `poll` next has something to do, ns.
+    pub fn deadline(&self) -> u64 {
+        let interval = match self.inner.try_borrow() {
+            Ok(inner) if inner.links.outside.is_some() => inner.links.nic.map_or(u64::MAX, |nic| nic.poll_interval()),
+            _ => u64::MAX,
+        };
+        match interval {
+            u64::MAX => self.next.get(),
+            interval => self.next.get().min(system::now().saturating_add(interval)),
+        }
+    }
+
+    /// Asks the device for an interrupt; false when frames are already there.
+    pub fn arm(&self) -> bool {
+        match self.inner.try_borrow() {
+            Ok(inner) if inner.links.outside.is_some() => inner.links.nic.is_none_or(|nic| nic.arm()),
+            _ => true,
+        }
+    }
+}
+
+impl Inner {
+    /// The program needs the outside: brings the network up if nobody did.
+    pub fn need_network(&mut self, now: u64) {
+        self.setup.need(&mut self.links, now);
+        self.next = self.next.min(self.setup.deadline());
+    }
+
+    fn receive(&mut self, now: u64) {
+        let Some(device) = self.links.outside.as_ref().map(|link| link.device) else {
+            return;
+        };
+        for _ in 0..INGRESS_BURST {
+            if !device.receive(&mut |frame| self.ingress(LinkId::Outside, frame, now)) {
+                return;
+            }
+        }
+        // More may be there: come back at once, after others had their turn.
+        self.next = now;
+    }
+
+    /// Empties the loopback queue and rings the device's doorbell.
+    fn finish(&mut self, now: u64) {
+        let loopback = self.links.loopback.device;
+        for _ in 0..EGRESS_BURST * 2 {
+            if !loopback.receive(&mut |packet| self.ingress(LinkId::Loopback, packet, now)) {
+                break;
+            }
+        }
+        if loopback.can_receive() {
+            self.next = now;
+        }
+        if let Some(link) = &self.links.outside {
+            link.device.flush();
+        }
+    }
+
+    fn ingress(&mut self, link: LinkId, frame: &[u8], now: u64) {
+        match classify(frame, link == LinkId::Outside) {
+            Kind::Tcp { flow, opens } => self.tcp_ingress(link, frame, flow, opens, now),
+            Kind::Udp(flow) => self.udp_ingress(link, frame, flow, now),
+            Kind::Neighbour => {
+                self.deliver_to_none(link, frame, now);
+                self.retry_all(now);
+            }
+            Kind::RouterAdvertisement => {
+                self.setup.router_seen(&mut self.links, now);
+                self.deliver_to_none(link, frame, now);
+                self.setup.step(&mut self.links, now);
+                self.next = self.next.min(self.setup.deadline());
+            }
+            Kind::Unreachable { udp, flow, port } => self.unreachable(udp, flow, port, now),
+            Kind::Other => self.deliver_to_none(link, frame, now),
+            Kind::Martian => {}
+        }
+    }
+
+    /// Ping, ARP, neighbour discovery, and refusals of what no socket wants.
+    fn deliver_to_none(&mut self, link: LinkId, frame: &[u8], now: u64) {
+        self.links.deliver(link, frame, &mut SocketSet::new(&mut [][..]), now);
+    }
+
+    fn tcp_ingress(&mut self, link: LinkId, frame: &[u8], flow: Flow, opens: bool, now: u64) {
+        let mut found = self.connections.find(&flow);
+        if let Some(index) = found {
+            let connection = self.connections.get(index);
+            if connection.link != link {
+                return;
+            }
+            // The peer uses its port again before we forgot the last connection from it.
+            if opens
+                && matches!(
+                    (connection.state(), connection.owner),
+                    (State::TimeWait, Owner::Nobody { .. })
+                )
+            {
+                self.remove(index);
+                found = None;
+            }
+        }
+        let index = match found {
+            Some(index) => index,
+            None if opens && self.is_ours(link, &flow) => match self.open(link, flow, now) {
+                Some(Ok(index)) => index,
+                // No room: the peer tries again.
+                Some(Err(_)) => return,
+                None => return self.deliver_to_none(link, frame, now),
+            },
+            None => return self.deliver_to_none(link, frame, now),
+        };
+        let connection = self.connections.get(index);
+        let was = connection.state();
+        (connection.heard, connection.quiet_since) = (now, now);
+        self.links.deliver(link, frame, connection.lone().set(), now);
+        self.settle(index, was, now);
+    }
+
+    fn is_ours(&mut self, link: LinkId, flow: &Flow) -> bool {
+        self.links
+            .get(link)
+            .is_some_and(|link| link.interface.has_ip_addr(flow.local.addr))
+    }
+
+    /// A listening connection for a SYN: `None` when nobody listens there.
+    fn open(&mut self, link: LinkId, flow: Flow, now: u64) -> Option<Result<u32>> {
+        let listener = self.listeners.find(&flow.local)?;
+        let id = listener.id;
+        if listener.ready.len() >= listener.backlog {
+            return Some(Err(Errno::ENOBUFS));
+        }
+        if listener.half_open.len() >= listener.backlog.max(8) {
+            // A handshake takes a round trip: one that waits longer may be from a flood, a young one is not given up.
+            let oldest = listener.half_open[0];
+            if now.saturating_sub(self.connections.get(oldest).quiet_since) < super::YOUNG {
+                return Some(Err(Errno::ENOBUFS));
+            }
+            self.remove(oldest);
+        }
+        let endpoint = smoltcp::wire::IpListenEndpoint {
+            addr: Some(flow.local.addr),
+            port: flow.local.port,
+        };
+        Some(self.insert(flow, link, Owner::Handshake(id), now).and_then(|index| {
+            let connection = self.connections.get(index);
+            connection.limit_handshake(Some(super::HANDSHAKE));
+            connection.socket_mut().listen(endpoint).map_err(|_| Errno::EINVAL)?;
+            if let Some(listener) = self.listeners.get(id) {
+                listener.half_open.push_back(index);
+            }
+            Ok(index)
+        }))
+    }
+
+    /// A new connection in the table; makes room by forgetting finished ones when memory is short.
+    pub fn insert(&mut self, flow: Flow, link: LinkId, owner: Owner, now: u64) -> Result<u32> {
+        if let Owner::Handshake(id) = owner
+            && let Some(listener) = self.listeners.get(id)
+        {
+            listener.half_open.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
+            listener
+                .ready
+                .try_reserve(listener.half_open.len() + 1)
+                .map_err(|_| Errno::ENOBUFS)?;
+        }
+        for _ in 0..2 {
+            let connection = Connection::new(flow, link, owner);
+            if let Some(index) = connection.and_then(|connection| self.connections.insert(connection)) {
+                return Ok(index);
+            }
+            if !self.forget_finished(now) {
+                break;
+            }
+        }
+        Err(Errno::ENOBUFS)
+    }
+
+    fn forget_finished(&mut self, now: u64) -> bool {
+        let (mut from, mut any) = (0, false);
+        while let Some(index) = self.connections.next_index(from) {
+            from = index + 1;
+            let connection = self.connections.get(index);
+            let done = matches!(connection.state(), State::TimeWait | State::FinWait2 | State::Closing);
+            if done && matches!(connection.owner, Owner::Nobody { .. }) {
+                connection.socket_mut().abort();
+                self.pump(index, now);
+                self.remove(index);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Sends what the connection has to send and draws the consequences of what happened to it since state `was`.
+    pub fn settle(&mut self, index: u32, was: State, now: u64) {
+        self.pump(index, now);
+        let connection = self.connections.get(index);
+        let state = connection.state();
+        if state == State::Closed && was != State::Closed {
+            connection.error = connection.error.or(end_reason(was, now, connection.heard));
+        }
+        if matches!(was, State::Listen | State::SynSent | State::SynReceived) && !connection.connecting() {
+            connection.limit_handshake(None);
+        }
+        match connection.owner {
+            Owner::Handshake(id) => self.settle_handshake(index, id, state),
+            Owner::Backlog(_) => {}
+            Owner::Program => connection.notify(),
+            Owner::Nobody { .. } => self.settle_orphan(index, was, now),
+        }
+    }
+
+    fn settle_handshake(&mut self, index: u32, id: u32, state: State) {
+        match state {
+            State::SynReceived => {}
+            State::Listen | State::Closed => self.remove(index),
+            _ => {
+                let connection = self.connections.get(index);
+                connection.owner = Owner::Backlog(id);
+                if let Some(listener) = self.listeners.get(id) {
+                    listener.completed(index);
+                }
+            }
+        }
+    }
+
+    /// A connection nobody reads ends when everything is delivered, when data comes in, or when its time is up.
+    fn settle_orphan(&mut self, index: u32, was: State, now: u64) {
+        let connection = self.connections.get(index);
+        if connection.socket().can_recv() {
+            connection.socket_mut().abort();
+            self.pump(index, now);
+            return self.remove(index);
+        }
+        let patience = match connection.state() {
+            State::Closed => return self.remove(index),
+            State::TimeWait if was != State::TimeWait => {
+                if self.resting >= super::MOST_RESTING {
+                    return self.remove(index);
+                }
+                self.resting += 1;
+                connection.resting = true;
+                super::TIME_WAIT
+            }
+            State::FinWait2 if was != State::FinWait2 => super::FIN_WAIT_2,
+            State::Closing if was != State::Closing => super::CLOSING,
+            State::FinWait1 | State::LastAck => super::DELIVERY,
+            _ => return,
+        };
+        let until = connection.quiet_since + patience;
+        connection.owner = Owner::Nobody { until };
+        self.next = self.next.min(until);
+    }
+
+    /// The program let go of the connection; `reset` discards what was not sent.
+    pub fn release(&mut self, index: u32, reset: bool, now: u64) {
+        let connection = self.connections.get(index);
+        let until = now + super::DELIVERY;
+        connection.owner = Owner::Nobody { until };
+        connection.quiet_since = now;
+        self.next = self.next.min(until);
+        let socket = connection.socket_mut();
+        if reset || socket.can_recv() || socket.state() == State::SynSent {
+            socket.abort();
+        } else {
+            socket.close();
+        }
+        // Whatever state it is in, it is new to a connection without an owner.
+        self.settle(index, State::Listen, now);
+    }
+
+    pub fn remove(&mut self, index: u32) {
+        let connection = self.connections.get(index);
+        self.resting -= connection.resting as usize;
+        if let Owner::Handshake(id) | Owner::Backlog(id) = connection.owner {
+            self.listeners.forget(id, index);
+        }
+        self.connections.remove(index);
+    }
+
+    /// Sends what one connection may send now, and notes when it next has to be looked at.
+    fn pump(&mut self, index: u32, now: u64) {
+        let connection = self.connections.get(index);
+        if let Some(link) = self.links.get(connection.link) {
+            connection.deadline = link.pump(connection.lone().set(), now);
+            self.next = self.next.min(connection.deadline);
+        }
+    }
+
+    fn timers(&mut self, now: u64) {
+        self.next = u64::MAX;
+        let mut from = 0;
+        while let Some(index) = self.connections.next_index(from) {
+            from = index + 1;
+            let connection = self.connections.get(index);
+            let until = match connection.owner {
+                Owner::Nobody { until } => until,
+                _ => u64::MAX,
+            };
+            if now >= until {
+                connection.socket_mut().abort();
+                self.pump(index, now);
+                self.remove(index);
+                continue;
+            }
+            self.next = self.next.min(connection.deadline).min(until);
+            if connection.deadline <= now {
+                let was = connection.state();
+                connection.give_up_if_silent(now);
+                self.settle(index, was, now);
+            }
+        }
+        self.datagram_timers(now);
+        self.setup.step(&mut self.links, now);
+        self.next = self.next.min(self.setup.deadline());
+    }
+
+    /// A neighbour answered: whoever waited for its address can send.
+    fn retry_all(&mut self, now: u64) {
+        let mut from = 0;
+        while let Some(index) = self.connections.next_index(from) {
+            from = index + 1;
+            if self.connections.get(index).deadline != u64::MAX {
+                self.pump(index, now);
+            }
+        }
+        self.datagram_timers(now);
+        self.setup.step(&mut self.links, now);
+        self.next = self.next.min(self.setup.deadline());
+    }
+
+    fn unreachable(&mut self, udp: bool, flow: Flow, port: bool, now: u64) {
+        let error = if port { Errno::ECONNREFUSED } else { Errno::EHOSTUNREACH };
+        if udp {
+            self.datagrams.failed(&flow, error);
+        } else if let Some(index) = self.connections.find(&flow) {
+            let connection = self.connections.get(index);
+            // Anyone could have sent this: only a connection that does not exist yet is given up (RFC 5927 4).
+            if connection.state() == State::SynSent && connection.owner == Owner::Program {
+                connection.error = Some(error);
+                connection.socket_mut().abort();
+                self.settle(index, State::SynSent, now);
+            }
+        }
+    }
+}
+
+/// What the program is told when a connection ended in state `was`.
+fn end_reason(was: State, now: u64, heard: u64) -> Option<Errno> {
+    match was {
+        // Ended by what was just received, or by a timer?
+        State::SynSent | State::SynReceived if heard != now => Some(Errno::ETIMEDOUT),
+        State::SynSent => Some(Errno::ECONNREFUSED),
+        State::LastAck | State::TimeWait | State::Listen => None,
+        _ if heard != now => Some(Errno::ETIMEDOUT),
+        State::CloseWait => Some(Errno::EPIPE),
+        _ => Some(Errno::ECONNRESET),
+    }
+}
+
+impl Links {
+    pub fn deliver(&mut self, id: LinkId, frame: &[u8], set: &mut SocketSet<'_>, now: u64) {
+        if let Some(link) = self.get(id) {
+            let mut port = link.port(Some(frame));
+            link.interface.poll_ingress_single(instant(now), &mut port, set);
+        }
+    }
+}
+
+impl Link {
+    /// Sends what the sockets of `set` may send now; returns when they next have to be looked at, ns.
+    pub fn pump(&mut self, set: &mut SocketSet<'_>, now: u64) -> u64 {
+        let time = instant(now);
+        let mut port = self.port(None);
+        let mut idle = 0;
+        for _ in 0..EGRESS_BURST {
+            match self.interface.poll_at(time, set) {
+                None => return u64::MAX,
+                Some(due) if due > time => return nanoseconds(due),
+                Some(_) => {}
+            }
+            // Once without a packet is a change of state inside the socket; twice is a device without room.
+            if self.interface.poll_egress(time, &mut port, set) == PollResult::None {
+                idle += 1;
+                if idle == 2 {
+                    return now + RETRY;
+                }
+            }
+        }
+        now
+    }
+}

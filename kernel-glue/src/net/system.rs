@@ -1,0 +1,96 @@
+//! What the stack needs of the rest of the kernel. Host tests put a simulated clock and scheduler in its place.
+
+pub use kernel::*;
+
+#[cfg(target_os = "hermit")]
+mod kernel {
+    use crate::thread_types::{Channel, Wake};
+
+    /// Monotonic nanoseconds.
+    pub fn now() -> u64 {
+        crate::clock::now()
+    }
+
+    pub fn wait(channels: &[Channel], deadline: u64) -> Wake {
+        crate::thread::wait(channels, deadline)
+    }
+
+    pub fn wake(channel: Channel) {
+        crate::thread::wake(channel, usize::MAX);
+    }
+
+    /// Unpredictable to peers: ports, transaction ids, initial sequence numbers.
+    pub fn random() -> u64 {
+        crate::entropy::weak()
+    }
+
+    /// Free physical memory, bytes.
+    pub fn free_memory() -> u64 {
+        crate::memory::statistics().free
+    }
+
+    pub fn warn(message: core::fmt::Arguments) {
+        crate::console::log_line(crate::console::Level::Warn, message);
+    }
+
+    pub fn info(message: core::fmt::Arguments) {
+        crate::console::log_line(crate::console::Level::Info, message);
+    }
+}
+
+#[cfg(test)]
+mod kernel {
+    use crate::thread_types::{Channel, Wake};
+    use std::boxed::Box;
+    use std::cell::{Cell, RefCell};
+
+    std::thread_local! {
+        static NOW: Cell<u64> = const { Cell::new(1_000_000_000) };
+        static IDLE: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+    }
+
+    /// Sets what runs while the test's thread waits: the rest of the simulated world.
+    pub fn while_waiting(run: impl FnMut() + 'static) {
+        IDLE.with(|idle| *idle.borrow_mut() = Some(Box::new(run)));
+    }
+
+    pub fn advance(nanoseconds: u64) {
+        NOW.with(|now| now.set(now.get() + nanoseconds));
+    }
+
+    pub fn now() -> u64 {
+        NOW.with(Cell::get)
+    }
+
+    /// One step of simulated time (1 ms), then a wake-up that may be spurious, as on the real scheduler.
+    pub fn wait(_channels: &[Channel], deadline: u64) -> Wake {
+        if now() >= deadline {
+            return Wake::TimedOut;
+        }
+        advance(1_000_000);
+        IDLE.with(|idle| {
+            if let Some(run) = idle.borrow_mut().as_mut() {
+                run()
+            }
+        });
+        Wake::Woken
+    }
+
+    pub fn wake(_channel: Channel) {}
+
+    pub fn random() -> u64 {
+        0x9e37_79b9_7f4a_7c15
+    }
+
+    pub fn free_memory() -> u64 {
+        16 << 20
+    }
+
+    pub fn warn(message: core::fmt::Arguments) {
+        std::eprintln!("warn: {message}");
+    }
+
+    pub fn info(message: core::fmt::Arguments) {
+        std::eprintln!("info: {message}");
+    }
+}

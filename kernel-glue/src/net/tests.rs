@@ -1,0 +1,461 @@
+//! The whole stack against itself: two machines on a simulated cable, simulated time.
+
+use super::device::{Counters, NetworkDevice};
+use super::stack::Stack;
+use super::system;
+use super::tcp::TcpSocket;
+use super::udp::UdpSocket;
+use crate::errno::Errno;
+use crate::object::{Events, Object, Socket};
+use hermit_abi as abi;
+use std::boxed::Box;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::string::String;
+use std::string::ToString;
+use std::vec::Vec;
+
+type Frames = Rc<RefCell<VecDeque<Vec<u8>>>>;
+
+struct Nic {
+    mac: u8,
+    received: Frames,
+    sent: Frames,
+    /// Every so many frames sent, one is lost; 0: none.
+    lose_every: Rc<Cell<usize>>,
+    count: Cell<usize>,
+}
+
+impl NetworkDevice for Nic {
+    fn mac_address(&self) -> [u8; 6] {
+        [0x52, 0x54, 0, 0x12, 0x34, self.mac]
+    }
+    fn mtu(&self) -> usize {
+        1500
+    }
+    fn link_up(&self) -> bool {
+        true
+    }
+    fn receive(&self, take: &mut dyn FnMut(&[u8])) -> bool {
+        let frame = self.received.borrow_mut().pop_front();
+        frame.inspect(|frame| take(frame)).is_some()
+    }
+    fn can_receive(&self) -> bool {
+        !self.received.borrow().is_empty()
+    }
+    fn can_transmit(&self) -> bool {
+        self.sent.borrow().len() < 32
+    }
+    fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8])) {
+        let mut frame = std::vec![0; length];
+        fill(&mut frame);
+        self.count.set(self.count.get() + 1);
+        let lost = self.lose_every.get() != 0 && self.count.get().is_multiple_of(self.lose_every.get());
+        if !lost {
+            self.sent.borrow_mut().push_back(frame);
+        }
+    }
+    fn flush(&self) {}
+    fn arm(&self) -> bool {
+        !self.can_receive()
+    }
+    fn disarm(&self) {}
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+}
+
+struct World {
+    server: Rc<Stack>,
+    client: Rc<Stack>,
+    lose_every: Rc<Cell<usize>>,
+    to_server: Frames,
+}
+
+const SERVER: &str = "10.0.0.1";
+
+fn world() -> World {
+    let (to_server, to_client) = (Frames::default(), Frames::default());
+    let lose_every = Rc::new(Cell::new(0));
+    let nic = |mac, received: &Frames, sent: &Frames| -> &'static dyn NetworkDevice {
+        let (received, sent, lose_every) = (received.clone(), sent.clone(), lose_every.clone());
+        Box::leak(Box::new(Nic {
+            mac,
+            received,
+            sent,
+            lose_every,
+            count: Cell::new(0),
+        }))
+    };
+    let server = Rc::new(Stack::new(Some(nic(1, &to_server, &to_client))).unwrap());
+    let client = Rc::new(Stack::new(Some(nic(2, &to_client, &to_server))).unwrap());
+    configure(&server, "static 10.0.0.1/24 gateway 10.0.0.254\nstatic fd00::1/64").unwrap();
+    configure(&client, "static 10.0.0.2/24\nstatic fd00::2/64").unwrap();
+    let (one, two) = (server.clone(), client.clone());
+    system::while_waiting(move || {
+        one.poll();
+        two.poll();
+    });
+    World {
+        server,
+        client,
+        lose_every,
+        to_server,
+    }
+}
+
+fn configure(stack: &Stack, text: &str) -> crate::errno::Result<()> {
+    stack.run(|inner, now| inner.setup.configure(text, &mut inner.links, now))
+}
+
+fn describe(stack: &Stack) -> String {
+    let mut text = String::new();
+    stack
+        .run(|inner, _| inner.setup.describe(&inner.links, &mut text))
+        .unwrap();
+    text
+}
+
+fn pass(milliseconds: u64) {
+    let deadline = system::now() + milliseconds * 1_000_000;
+    while system::wait(&[], deadline) == crate::thread_types::Wake::Woken {}
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn listen(stack: &Rc<Stack>, at: &str, backlog: usize) -> TcpSocket {
+    let socket = TcpSocket::new(stack.clone(), address(at).is_ipv6());
+    socket.bind(address(at)).unwrap();
+    socket.listen(backlog).unwrap();
+    socket
+}
+
+fn connect(stack: &Rc<Stack>, to: &str) -> crate::errno::Result<TcpSocket> {
+    let socket = TcpSocket::new(stack.clone(), address(to).is_ipv6());
+    socket.connect(address(to)).map(|()| socket)
+}
+
+fn accept(listener: &TcpSocket) -> Rc<dyn Object> {
+    listener.accept().unwrap().0
+}
+
+fn connections(stack: &Stack) -> usize {
+    stack.run(|inner, _| inner.connections.len())
+}
+
+fn timeout(milliseconds: i32) -> [u8; 16] {
+    let mut value = [0; 16];
+    value[..8].copy_from_slice(&((milliseconds / 1000) as i64).to_ne_bytes());
+    value[8..12].copy_from_slice(&(milliseconds % 1000 * 1000).to_ne_bytes());
+    value
+}
+
+#[test]
+fn a_connection_carries_bytes_both_ways_and_ends() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let server = accept(&listener);
+    assert_eq!(client.write(b"request"), Ok(7));
+    let mut buffer = [0; 64];
+    assert_eq!(server.read(&mut buffer), Ok(7));
+    assert_eq!(server.write(b"answer"), Ok(6));
+    drop(server);
+    assert_eq!(client.receive_from(&mut buffer, abi::MSG_PEEK), Ok((6, None)));
+    assert_eq!(client.read(&mut buffer), Ok(6));
+    assert_eq!(client.read(&mut buffer), Ok(0));
+    drop(client);
+    pass(2000);
+    assert_eq!((connections(&world.server), connections(&world.client)), (0, 0));
+}
+
+#[test]
+fn much_arrives_whole_though_frames_are_lost() {
+    let world = world();
+    let listener = listen(&world.server, "[::]:80", 8);
+    for (to, lose) in [("10.0.0.1:80", 0), ("[fd00::1]:80", 0)] {
+        world.lose_every.set(lose);
+        let client = connect(&world.client, to).unwrap();
+        let server = accept(&listener);
+        client.set_nonblocking(true).unwrap();
+        let sent: Vec<u8> = (0..300_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+        let (mut at, mut got, mut buffer) = (0, Vec::new(), [0; 5000]);
+        while got.len() < sent.len() {
+            while at < sent.len() {
+                match client.write(&sent[at..]) {
+                    Ok(count) => at += count,
+                    Err(error) => {
+                        assert_eq!(error, Errno::EAGAIN);
+                        break;
+                    }
+                }
+            }
+            let count = server.read(&mut buffer).unwrap();
+            got.extend_from_slice(&buffer[..count]);
+        }
+        assert!(got == sent);
+    }
+    world.lose_every.set(0);
+    pass(120_000);
+    assert_eq!((connections(&world.server), connections(&world.client)), (0, 0));
+}
+
+#[test]
+fn half_close_lets_the_answer_through() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let server = accept(&listener);
+    client.write(b"question").unwrap();
+    client.shutdown(abi::SHUT_WR).unwrap();
+    assert_eq!(client.write(b"more"), Err(Errno::EPIPE));
+    let mut buffer = [0; 64];
+    assert_eq!(server.read(&mut buffer), Ok(8));
+    assert_eq!(server.read(&mut buffer), Ok(0));
+    assert_eq!(server.write(b"answer"), Ok(6));
+    assert_eq!(client.read(&mut buffer), Ok(6));
+    drop(server);
+    assert_eq!(client.read(&mut buffer), Ok(0));
+}
+
+#[test]
+fn refusals_resets_and_silence_are_told_apart() {
+    let world = world();
+    assert_eq!(connect(&world.client, "10.0.0.1:81").err(), Some(Errno::ECONNREFUSED));
+    assert_eq!(connect(&world.client, "10.1.0.1:81").err(), Some(Errno::ENETUNREACH));
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let server = accept(&listener);
+    let mut linger = [0; 8];
+    linger[0] = 1;
+    server
+        .as_socket()
+        .unwrap()
+        .set_option(abi::SOL_SOCKET, abi::SO_LINGER, &linger)
+        .unwrap();
+    drop(server);
+    let mut buffer = [0; 8];
+    assert_eq!(client.read(&mut buffer), Err(Errno::ECONNRESET));
+    assert_eq!(client.read(&mut buffer), Ok(0));
+    assert_eq!(client.write(b"x"), Err(Errno::EPIPE));
+    // Nobody is there at all.
+    assert_eq!(connect(&world.client, "10.0.0.9:80").err(), Some(Errno::ETIMEDOUT));
+    drop((listener, client));
+    pass(2000);
+    assert_eq!((connections(&world.server), connections(&world.client)), (0, 0));
+}
+
+#[test]
+fn an_idle_connection_stays() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let server = accept(&listener);
+    pass(600_000);
+    assert_eq!(client.write(b"still here"), Ok(10));
+    assert_eq!(server.read(&mut [0; 64]), Ok(10));
+}
+
+#[test]
+fn a_burst_larger_than_the_backlog_is_served_in_the_end() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 4);
+    let clients: Vec<TcpSocket> = (0..20)
+        .map(|_| {
+            let client = TcpSocket::new(world.client.clone(), false);
+            client.set_nonblocking(true).unwrap();
+            assert_eq!(client.connect(address("10.0.0.1:80")), Err(Errno::EINPROGRESS));
+            client
+        })
+        .collect();
+    let accepted: Vec<_> = (0..20).map(|_| accept(&listener)).collect();
+    pass(100);
+    for client in &clients {
+        assert_eq!(
+            client.ready(Events(abi::POLLOUT)).0 & (abi::POLLOUT | abi::POLLERR | abi::POLLHUP),
+            abi::POLLOUT
+        );
+    }
+    drop((clients, accepted, listener));
+    pass(12_000);
+    assert_eq!((connections(&world.server), connections(&world.client)), (0, 0));
+}
+
+#[test]
+fn a_failed_nonblocking_connect_shows_in_poll_and_so_error() {
+    let world = world();
+    let client = TcpSocket::new(world.client.clone(), false);
+    client.set_nonblocking(true).unwrap();
+    assert_eq!(client.connect(address("10.0.0.1:9")), Err(Errno::EINPROGRESS));
+    pass(10);
+    let expected = abi::POLLOUT | abi::POLLERR | abi::POLLHUP;
+    assert_eq!(client.ready(Events(abi::POLLOUT)).0, expected);
+    let mut value = [0; 4];
+    client.option(abi::SOL_SOCKET, abi::SO_ERROR, &mut value).unwrap();
+    assert_eq!(i32::from_ne_bytes(value), abi::errno::ECONNREFUSED);
+    client.option(abi::SOL_SOCKET, abi::SO_ERROR, &mut value).unwrap();
+    assert_eq!(i32::from_ne_bytes(value), 0);
+}
+
+#[test]
+fn loopback_works_without_a_device() {
+    let stack = Rc::new(Stack::new(None).unwrap());
+    let polled = stack.clone();
+    system::while_waiting(move || polled.poll());
+    for at in ["127.0.0.1:80", "[::1]:80", "127.3.2.1:80"] {
+        let listener = listen(&stack, at, 8);
+        let client = connect(&stack, at).unwrap();
+        let (server, peer) = listener.accept().unwrap();
+        assert_eq!(Ok(peer), client.local_address());
+        client.write(&[7; 10_000]).unwrap();
+        let (mut total, mut buffer) = (0, [0; 4096]);
+        while total < 10_000 {
+            total += server.read(&mut buffer).unwrap();
+        }
+    }
+    assert_eq!(connect(&stack, "10.0.0.1:80").err(), Some(Errno::ENETDOWN));
+    assert_eq!(connect(&stack, "127.0.0.1:80").err(), Some(Errno::ECONNREFUSED));
+    assert!(describe(&stack).starts_with("state absent"));
+    pass(12_000);
+    assert_eq!(connections(&stack), 0);
+}
+
+#[test]
+fn own_addresses_are_local() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.server, "10.0.0.1:80").unwrap();
+    assert_eq!(
+        accept(&listener).as_socket().unwrap().peer_address(),
+        client.local_address()
+    );
+    assert_eq!(client.peer_address(), Ok(address("10.0.0.1:80")));
+}
+
+#[test]
+fn names_in_use_are_refused() {
+    let world = world();
+    let _listener = listen(&world.server, "0.0.0.0:80", 8);
+    let second = TcpSocket::new(world.server.clone(), false);
+    assert_eq!(second.bind(address("10.0.0.1:80")), Err(Errno::EADDRINUSE));
+    assert_eq!(second.bind(address("10.0.0.7:80")), Err(Errno::EADDRNOTAVAIL));
+    assert_eq!(second.bind(address("10.0.0.1:81")), Ok(()));
+    assert_eq!(second.local_address(), Ok(address("10.0.0.1:81")));
+}
+
+#[test]
+fn reads_time_out_and_shutdown_ends_them() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let _server = accept(&listener);
+    client
+        .set_option(abi::SOL_SOCKET, abi::SO_RCVTIMEO, &timeout(250))
+        .unwrap();
+    let before = system::now();
+    assert_eq!(client.read(&mut [0; 8]), Err(Errno::EAGAIN));
+    assert_eq!((system::now() - before) / 1_000_000, 250);
+    client.shutdown(abi::SHUT_RD).unwrap();
+    assert_eq!(client.read(&mut [0; 8]), Ok(0));
+}
+
+#[test]
+fn datagrams() {
+    let world = world();
+    let server = UdpSocket::new(world.server.clone(), true);
+    server.bind(address("[::]:53000")).unwrap();
+    let client = UdpSocket::new(world.client.clone(), false);
+    assert_eq!(client.send_to(b"one", 0, Some(address("10.0.0.1:53000"))), Ok(3));
+    let mut buffer = [0; 64];
+    let (count, from) = server.receive_from(&mut buffer, abi::MSG_PEEK).unwrap();
+    assert_eq!(count, 3);
+    assert!(from.unwrap().to_string().starts_with("[::ffff:10.0.0.2]"));
+    assert_eq!(server.receive_from(&mut buffer[..2], 0).unwrap().0, 2);
+    client.connect(address("10.0.0.1:53000")).unwrap();
+    assert_eq!(client.local_address().unwrap().ip().to_string(), "10.0.0.2");
+    assert_eq!(server.send_to(b"two", 0, from), Ok(3));
+    assert_eq!(client.read(&mut buffer), Ok(3));
+    assert_eq!(client.write(&[0; 1473]), Err(Errno::EMSGSIZE));
+    assert_eq!(
+        client.send_to(b"all", 0, Some(address("10.0.0.255:53000"))),
+        Err(Errno::EACCES)
+    );
+    client
+        .set_option(abi::SOL_SOCKET, abi::SO_BROADCAST, &[1, 0, 0, 0])
+        .unwrap();
+    assert_eq!(client.send_to(b"all", 0, Some(address("10.0.0.255:53000"))), Ok(3));
+    assert_eq!(server.read(&mut buffer), Ok(3));
+    drop(server);
+    assert_eq!(client.write(b"nobody"), Ok(6));
+    assert_eq!(client.read(&mut buffer), Err(Errno::ECONNREFUSED));
+}
+
+#[test]
+fn silence_of_dhcp_is_told_and_asking_goes_on() {
+    let world = world();
+    configure(&world.client, "dhcp").unwrap();
+    assert!(describe(&world.client).starts_with("state up"), "IPv6 is static");
+    let alone = {
+        let frames = Frames::default();
+        let (received, sent) = (Frames::default(), frames.clone());
+        let nic = Nic {
+            mac: 3,
+            received,
+            sent,
+            lose_every: Rc::default(),
+            count: Cell::new(0),
+        };
+        let stack = Rc::new(Stack::new(Some(Box::leak(Box::new(nic)))).unwrap());
+        (stack, frames)
+    };
+    let polled = alone.0.clone();
+    system::while_waiting(move || polled.poll());
+    assert!(describe(&alone.0).starts_with("state down"));
+    let listener = listen(&alone.0, "0.0.0.0:80", 1);
+    assert!(describe(&alone.0).starts_with("state configuring"));
+    assert_eq!(connect(&alone.0, "10.0.0.1:80").err(), Some(Errno::ENETUNREACH));
+    assert!(describe(&alone.0).starts_with("state failed"));
+    let asked = |frames: &Frames| frames.borrow().iter().filter(|frame| frame[12..14] == [8, 0]).count();
+    let before = asked(&alone.1);
+    assert!((2..=4).contains(&before), "{before} discoveries in 5 s");
+    alone.1.borrow_mut().clear();
+    pass(200_000);
+    assert!(
+        (2..=6).contains(&asked(&alone.1)),
+        "{} discoveries in the next 200 s",
+        asked(&alone.1)
+    );
+    drop(listener);
+}
+
+#[test]
+fn rubbish_on_the_wire_does_no_harm() {
+    let world = world();
+    let _listener = listen(&world.server, SERVER_ANY, 8);
+    let client = connect(&world.client, &std::format!("{SERVER}:80")).unwrap();
+    pass(100);
+    client.write(b"sample").unwrap();
+    let sample = world.to_server.borrow().back().unwrap().clone();
+    let mut state = 1u32;
+    for round in 0..20_000 {
+        let mut frame = sample.clone();
+        for _ in 0..1 + round % 4 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let at = (state >> 8) as usize % frame.len();
+            frame[at] = (state >> 24) as u8;
+        }
+        frame.truncate(if round % 3 == 0 {
+            (state >> 4) as usize % sample.len()
+        } else {
+            sample.len()
+        });
+        world.to_server.borrow_mut().push_back(frame);
+        world.server.poll();
+    }
+}
+
+const SERVER_ANY: &str = "0.0.0.0:80";

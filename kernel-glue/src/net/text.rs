@@ -1,0 +1,154 @@
+//! The lines a program writes to `/run/cartridge/network`.
+//!
+//! `dhcp`, or `static ADDRESS/PREFIX [gateway G] [dns D,D] [mtu N]` for IPv4 or IPv6; one line for each family.
+
+use super::link::MAX_MTU;
+use core::net::IpAddr;
+
+/// Most DNS servers kept (smoltcp's `dns-max-server-count`).
+pub const MOST_SERVERS: usize = 3;
+/// What every IPv4 host takes (RFC 791 3.1), and the least of IPv6 (RFC 8200 5), bytes.
+pub const LEAST_MTU: [usize; 2] = [576, 1280];
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Static {
+    pub address: IpAddr,
+    pub prefix: u8,
+    pub gateway: Option<IpAddr>,
+    pub servers: [Option<IpAddr>; MOST_SERVERS],
+    pub mtu: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Line {
+    Dhcp,
+    Static(Static),
+}
+
+/// What is wrong with a line, for the user.
+pub type Wrong = &'static str;
+
+pub fn parse(line: &str) -> Result<Line, Wrong> {
+    let mut words = line.split_ascii_whitespace();
+    match words.next() {
+        Some("dhcp") if words.next().is_none() => Ok(Line::Dhcp),
+        Some("static") => parse_static(words).map(Line::Static),
+        _ => Err("expected `dhcp` or `static ADDRESS/PREFIX [gateway G] [dns D,D] [mtu N]`"),
+    }
+}
+
+fn parse_static<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Static, Wrong> {
+    const ADDRESS: Wrong = "expected ADDRESS/PREFIX after `static`, as in 10.0.2.15/24 or fd00::15/64";
+    let (address, prefix) = words.next().and_then(|word| word.split_once('/')).ok_or(ADDRESS)?;
+    let (address, prefix): (IpAddr, u8) = (
+        address.parse().map_err(|_| ADDRESS)?,
+        prefix.parse().map_err(|_| ADDRESS)?,
+    );
+    if address.is_unspecified() || address.is_multicast() || address.is_loopback() || address == IpAddr::from([255; 4])
+    {
+        return Err("the static address must be one a host can have");
+    }
+    if prefix == 0 || prefix > if address.is_ipv4() { 32 } else { 128 } {
+        return Err("the prefix length must be 1 to 32 (IPv4) or 1 to 128 (IPv6)");
+    }
+    let mut result = Static {
+        address,
+        prefix,
+        gateway: None,
+        servers: [None; MOST_SERVERS],
+        mtu: None,
+    };
+    while let Some(key) = words.next() {
+        let value = words.next().ok_or("expected a value after the last word")?;
+        match key {
+            "gateway" => result.gateway = Some(parse_gateway(value, address)?),
+            "dns" => result.servers = parse_servers(value)?,
+            "mtu" => result.mtu = Some(parse_mtu(value, address)?),
+            _ => return Err("expected `gateway`, `dns` or `mtu`"),
+        }
+    }
+    Ok(result)
+}
+
+fn parse_gateway(value: &str, address: IpAddr) -> Result<IpAddr, Wrong> {
+    let gateway: Option<IpAddr> = value.parse().ok();
+    let fits = |gateway: &IpAddr| {
+        gateway.is_ipv4() == address.is_ipv4() && !gateway.is_unspecified() && !gateway.is_multicast()
+    };
+    gateway
+        .filter(fits)
+        .ok_or("expected a router's address of the same family after `gateway`")
+}
+
+fn parse_servers(value: &str) -> Result<[Option<IpAddr>; MOST_SERVERS], Wrong> {
+    let mut servers = [None; MOST_SERVERS];
+    // More servers than are kept are not an error: the first ones are asked.
+    for (slot, word) in servers.iter_mut().zip(value.split(',')) {
+        *slot = Some(
+            word.parse()
+                .map_err(|_| "expected addresses separated by commas after `dns`")?,
+        );
+    }
+    Ok(servers)
+}
+
+fn parse_mtu(value: &str, address: IpAddr) -> Result<usize, Wrong> {
+    let least = LEAST_MTU[address.is_ipv6() as usize];
+    let mtu: Option<usize> = value.parse().ok();
+    // What is larger than a frame is cut down to it.
+    mtu.filter(|mtu| (least..=65535).contains(mtu))
+        .map(|mtu| mtu.min(MAX_MTU))
+        .ok_or("expected 576 (IPv6: 1280) to 65535 after `mtu`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines() {
+        assert_eq!(parse("dhcp"), Ok(Line::Dhcp));
+        let Ok(Line::Static(four)) = parse("static 10.0.2.15/24 gateway 10.0.2.2 dns 10.0.2.3,1.1.1.1 mtu 9000") else {
+            panic!("a good line");
+        };
+        assert_eq!(
+            (four.address, four.prefix, four.mtu),
+            (IpAddr::from([10, 0, 2, 15]), 24, Some(1500))
+        );
+        assert_eq!(
+            four.servers,
+            [
+                Some(IpAddr::from([10, 0, 2, 3])),
+                Some(IpAddr::from([1, 1, 1, 1])),
+                None
+            ]
+        );
+        assert_eq!(four.gateway, Some(IpAddr::from([10, 0, 2, 2])));
+        assert!(matches!(parse("static fd00::15/64"), Ok(Line::Static(six)) if six.prefix == 64));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for line in [
+            "",
+            "static",
+            "dhcp now",
+            "static 10.0.2.15",
+            "static 10.0.2.15/33",
+            "static 10.0.2.15/0",
+            "static ::/64",
+            "static 10.0.2.15/24 gateway",
+            "static 10.0.2.15/24 gateway fe80::1",
+            "static 10.0.2.15/24 dns 1,2",
+            "static 10.0.2.15/24 mtu 575",
+            "static fd00::1/64 mtu 1279",
+            "static 255.255.255.255/8",
+            "static 10.1/8",
+            "static 10.0.2.15/24 colour red",
+            "static 224.0.0.1/8",
+            "static 127.0.0.1/8",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

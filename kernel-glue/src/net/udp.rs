@@ -1,0 +1,333 @@
+//! UDP sockets as programs see them.
+
+use super::address::{any, endpoint, localhost_if_unspecified, socket_address};
+use super::block::{Stop, block, reach};
+use super::connection::LinkId;
+use super::datagram::Datagram;
+use super::options::{Options, write_i32};
+use super::ports::{Binding, Protocol};
+use super::setup;
+use super::stack::{Inner, Stack};
+use crate::errno::{Errno, Result};
+use crate::heap::{Rc, Vec};
+use crate::object::{Events, Object, Socket, Stat};
+use crate::thread_types::Channel;
+use core::cell::Cell;
+use core::net::SocketAddr;
+use hermit_abi as abi;
+use smoltcp::socket::udp::{SendError, UdpMetadata};
+use smoltcp::wire::{IpAddress, IpEndpoint};
+
+const READABLE: i16 = abi::POLLIN | abi::POLLRDNORM;
+const WRITABLE: i16 = abi::POLLOUT | abi::POLLWRNORM;
+/// IPv4 (IPv6) and UDP headers, bytes.
+const HEADERS: [usize; 2] = [28, 48];
+
+pub struct UdpSocket {
+    stack: Rc<Stack>,
+    v6: bool,
+    /// Set once bound.
+    id: Cell<Option<u32>>,
+    binding: Cell<Option<Binding>>,
+    options: Cell<Options>,
+    nonblocking: Cell<bool>,
+}
+
+impl UdpSocket {
+    pub fn new(stack: Rc<Stack>, v6: bool) -> UdpSocket {
+        UdpSocket {
+            stack,
+            v6,
+            id: Cell::new(None),
+            binding: Cell::new(None),
+            options: Cell::new(Options::new()),
+            nonblocking: Cell::new(false),
+        }
+    }
+
+    /// The datagram socket below, bound to any port if it was not yet.
+    fn bound(&self) -> Result<u32> {
+        if self.id.get().is_none() {
+            self.bind(any(0, self.v6))?;
+        }
+        self.id.get().ok_or(Errno::EINVAL)
+    }
+
+    fn on<R>(&self, id: u32, work: impl FnOnce(&mut Datagram) -> R) -> Result<R> {
+        self.stack.run(|inner, _| inner.datagrams.get(id).map(work))
+    }
+
+    fn receive(&self, buffer: &mut [u8], peek: bool) -> Result<(usize, IpEndpoint)> {
+        let id = self.id.get().ok_or(Errno::ENOTCONN)?;
+        block(
+            &self.stack,
+            self.nonblocking.get(),
+            self.options.get().receive_timeout,
+            |inner, _| {
+                let datagram = inner.datagrams.get(id)?;
+                if let Some(error) = datagram.error.take() {
+                    return Err(error.into());
+                }
+                let peer = datagram.peer;
+                let socket = datagram.socket_mut();
+                // What arrived before connect() from somebody else is not for this socket any more.
+                while let Ok((_, from)) = socket.peek().map(|(bytes, meta)| (bytes.len(), meta.endpoint)) {
+                    if peer.is_none_or(|peer| peer == from) {
+                        break;
+                    }
+                    let _ = socket.recv();
+                }
+                let taken = match peek {
+                    true => socket.peek().map(|(bytes, meta)| (bytes, meta.endpoint)),
+                    false => socket.recv().map(|(bytes, meta)| (bytes, meta.endpoint)),
+                };
+                match taken {
+                    // What does not fit is cut off, as on Linux.
+                    Ok((bytes, from)) => {
+                        let count = bytes.len().min(buffer.len());
+                        buffer[..count].copy_from_slice(&bytes[..count]);
+                        Ok((count, from))
+                    }
+                    Err(_) => {
+                        datagram.receive_waited = true;
+                        Err(Stop::Wait(datagram.channel()))
+                    }
+                }
+            },
+        )
+    }
+
+    fn send(&self, bytes: &[u8], to: Option<IpEndpoint>) -> Result<usize> {
+        let id = self.bound()?;
+        let remote = match to {
+            Some(remote) => localhost_if_unspecified(remote),
+            None => self.on(id, |datagram| datagram.peer)?.ok_or(Errno::EDESTADDRREQ)?,
+        };
+        if remote.port == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let link = reach(&self.stack, remote.addr)?;
+        let options = self.options.get();
+        block(
+            &self.stack,
+            self.nonblocking.get(),
+            options.send_timeout,
+            |inner, now| {
+                if !options.broadcast && setup::is_broadcast(&mut inner.links, link, &remote.addr) {
+                    return Err(Errno::EACCES.into());
+                }
+                let mtu = inner.links.get(link).ok_or(Errno::ENETDOWN)?.mtu;
+                let datagram = inner.datagrams.get(id)?;
+                if let Some(error) = datagram.error.take() {
+                    return Err(error.into());
+                }
+                let largest = mtu - HEADERS[matches!(remote.addr, IpAddress::Ipv6(_)) as usize];
+                if bytes.len() > largest {
+                    return Err(Errno::EMSGSIZE.into());
+                }
+                let mut to = UdpMetadata::from(remote);
+                // The machine's own addresses talk to themselves.
+                to.local_address =
+                    (link == LinkId::Loopback && datagram.binding.address.is_none()).then_some(remote.addr);
+                let socket = datagram.socket_mut();
+                socket.set_hop_limit(Some(options.hop_limit));
+                match socket.send_slice(bytes, to) {
+                    Ok(()) => {
+                        inner.pump_datagram(id, link, now);
+                        Ok(bytes.len())
+                    }
+                    Err(SendError::Unaddressable) => Err(Errno::EINVAL.into()),
+                    Err(SendError::BufferFull) => {
+                        datagram.send_waited = true;
+                        Err(Stop::Wait(datagram.channel()))
+                    }
+                }
+            },
+        )
+    }
+
+    fn events(&self, inner: &mut Inner) -> i16 {
+        let Some(datagram) = self.id.get().and_then(|id| inner.datagrams.get(id).ok()) else {
+            return WRITABLE;
+        };
+        let mut events = 0;
+        if datagram.socket().can_recv() || datagram.error.is_some() {
+            events |= READABLE;
+        }
+        if datagram.socket().can_send() {
+            events |= WRITABLE;
+        }
+        if datagram.error.is_some() {
+            events |= abi::POLLERR;
+        }
+        events
+    }
+}
+
+impl Drop for UdpSocket {
+    fn drop(&mut self) {
+        self.stack.run(|inner, _| {
+            if let Some(id) = self.id.get() {
+                inner.datagrams.remove(id);
+            }
+            if let Some(binding) = self.binding.get() {
+                inner.ports.release(&binding);
+            }
+        });
+    }
+}
+
+impl Object for UdpSocket {
+    fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+        Ok(self.receive(buffer, false)?.0)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize> {
+        self.send(bytes, None)
+    }
+
+    fn stat(&self) -> Result<Stat> {
+        Ok(Stat {
+            mode: abi::S_IFSOCK | 0o777,
+            size: 0,
+            modified: 0,
+            inode: 0,
+        })
+    }
+
+    fn nonblocking(&self) -> bool {
+        self.nonblocking.get()
+    }
+
+    fn set_nonblocking(&self, on: bool) -> Result<()> {
+        self.nonblocking.set(on);
+        Ok(())
+    }
+
+    fn ready(&self, interest: Events) -> Events {
+        let events = self.stack.run(|inner, _| self.events(inner));
+        Events(events & (interest.0 | abi::POLLERR | abi::POLLHUP))
+    }
+
+    fn subscribe(&self, interest: Events, channels: &mut Vec<Channel>) -> Result<()> {
+        channels.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let Some(id) = self.id.get() else { return Ok(()) };
+        self.on(id, |datagram| {
+            datagram.receive_waited = true;
+            datagram.send_waited |= interest.0 & WRITABLE != 0;
+            channels.push(datagram.channel());
+        })
+    }
+
+    fn as_socket(&self) -> Option<&dyn Socket> {
+        Some(self)
+    }
+}
+
+impl Socket for UdpSocket {
+    fn bind(&self, address: SocketAddr) -> Result<()> {
+        if self.id.get().is_some() {
+            return Err(Errno::EINVAL);
+        }
+        let local = endpoint(address, self.v6)?;
+        let binding = super::bind(
+            &self.stack,
+            Protocol::Udp,
+            local,
+            self.v6 && !self.options.get().v6_only,
+        )?;
+        self.stack.run(|inner, now| {
+            let added = inner.datagrams.add(binding);
+            match added {
+                Ok(id) => {
+                    self.id.set(Some(id));
+                    self.binding.set(Some(binding));
+                    if !binding
+                        .address
+                        .is_some_and(|address| super::address::is_loopback(&address))
+                        && address.port() != 0
+                    {
+                        inner.need_network(now);
+                    }
+                }
+                Err(_) => inner.ports.release(&binding),
+            }
+            added.map(|_| ())
+        })
+    }
+
+    fn listen(&self, _backlog: usize) -> Result<()> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    fn accept(&self) -> Result<(Rc<dyn Object>, SocketAddr)> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    fn connect(&self, address: SocketAddr) -> Result<()> {
+        let id = self.bound()?;
+        let remote = localhost_if_unspecified(endpoint(address, self.v6)?);
+        reach(&self.stack, remote.addr)?;
+        self.on(id, |datagram| datagram.peer = Some(remote))
+    }
+
+    fn shutdown(&self, _how: i32) -> Result<()> {
+        match self.peer_address() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As on Linux, a connected socket names the address its datagrams come from.
+    fn local_address(&self) -> Result<SocketAddr> {
+        let Some(binding) = self.binding.get() else {
+            return Ok(any(0, self.v6));
+        };
+        let peer = self.peer_address().ok().and_then(|peer| endpoint(peer, self.v6).ok());
+        let address = binding.address.or_else(|| {
+            let peer = peer?.addr;
+            self.stack.run(|inner, _| match super::block::is_own(inner, &peer) {
+                true => Some(peer),
+                false => inner.links.outside.as_ref()?.interface.get_source_address(&peer),
+            })
+        });
+        Ok(match address {
+            Some(address) => socket_address((address, binding.port).into(), self.v6),
+            None => any(binding.port, self.v6),
+        })
+    }
+
+    fn peer_address(&self) -> Result<SocketAddr> {
+        let id = self.id.get().ok_or(Errno::ENOTCONN)?;
+        let peer = self.on(id, |datagram| datagram.peer)?.ok_or(Errno::ENOTCONN)?;
+        Ok(socket_address(peer, self.v6))
+    }
+
+    fn receive_from(&self, buffer: &mut [u8], flags: i32) -> Result<(usize, Option<SocketAddr>)> {
+        let (count, from) = self.receive(buffer, flags & abi::MSG_PEEK != 0)?;
+        Ok((count, Some(socket_address(from, self.v6))))
+    }
+
+    fn send_to(&self, bytes: &[u8], _flags: i32, to: Option<SocketAddr>) -> Result<usize> {
+        let to = to.map(|address| endpoint(address, self.v6)).transpose()?;
+        self.send(bytes, to)
+    }
+
+    fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
+        let mut options = self.options.get();
+        options.set(level, name, value)?;
+        self.options.set(options);
+        Ok(())
+    }
+
+    fn option(&self, level: i32, name: i32, value: &mut [u8]) -> Result<usize> {
+        if (level, name) == (abi::SOL_SOCKET, abi::SO_ERROR) {
+            let error = self
+                .id
+                .get()
+                .and_then(|id| self.on(id, |datagram| datagram.error.take()).ok().flatten());
+            return write_i32(value, error.map_or(0, |error| error.0));
+        }
+        self.options.get().get(level, name, value)
+    }
+}
