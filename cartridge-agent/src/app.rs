@@ -48,6 +48,8 @@ fn prepare() -> Shared {
     let mut bad_values = Vec::new();
     let settings = settings::read(&parameters, &mut |bad| bad_values.push(bad.to_string()));
     log::set_level(settings.log_level);
+    #[cfg(feature = "log")]
+    crate::facade::install();
     for bad in bad_values {
         log::agent(Level::Error, format_args!("{bad}"), &[]);
     }

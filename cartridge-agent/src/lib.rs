@@ -42,10 +42,35 @@
 //!
 //! The agent meets its platform only in the files of the folder that the environment variable `CARTRIDGE_DIR` names:
 //! `payload`, `defaults`, `log`, `stats`, `power`, `priority`, `network`. Each may be absent; under plain `cargo run` all are.
+//!
+//! # Log
+//!
+//! One JSON object a line, with `ts`, `level`, `from` (`agent` or `app`) and `msg`; life-cycle lines also have
+//! `"event":"lifecycle"` and `"state"`. An app writes its own lines with [`log!`]; with the feature `log`, lines of the `log`
+//! crate join them. What an app prints by other means goes to the same console as it is.
+//!
+//! # Management endpoint
+//!
+//! HTTP/1.1 on `MANAGEMENT_PORT`; every request needs `Authorization: Bearer MANAGEMENT_TOKEN`.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /healthz` | 200: the agent is alive |
+//! | `GET /readyz` | 200 if the member is Active and its ports accept connections now, else 503 with the reason |
+//! | `GET /metrics` | figures in the Prometheus text format |
+//! | `GET /logs` | the end of the log |
+//! | `POST /stop` | 202 and an ordered stop; the body may say `STATUS=0,DRAIN_SECONDS=5` |
+//!
+//! # Exit status
+//!
+//! That of `main` if it returns; 0 after a stop from outside, also if the drain deadline cut the app off (a warning says
+//! so); what [`Cartridge::stop`] or `POST /stop` ask for; 101 after a panic that unwinds.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod app;
+#[cfg(feature = "log")]
+mod facade;
 mod files;
 mod log;
 mod management;

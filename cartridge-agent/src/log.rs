@@ -52,6 +52,11 @@ pub(crate) fn set_level(level: Level) {
     LEVEL.store(level as u8, Ordering::Relaxed);
 }
 
+#[cfg(feature = "log")]
+pub(crate) fn level() -> Level {
+    Level::ALL[usize::from(LEVEL.load(Ordering::Relaxed)).min(Level::ALL.len() - 1)]
+}
+
 /// How many lines of each level were written, in the order of [`Level::ALL`].
 pub(crate) fn written() -> [u32; Level::ALL.len()] {
     std::array::from_fn(|level| WRITTEN[level].load(Ordering::Relaxed))

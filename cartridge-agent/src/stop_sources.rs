@@ -4,8 +4,9 @@ use crate::shared::Shared;
 use crate::{log, runner};
 use cartridge_agent_core::log::Level;
 use cartridge_agent_core::machine::Cause;
+use std::io::{self, ErrorKind, Read};
 
-/// The file says `stop` and ends.
+/// The file says `stop`.
 const WORD_LIMIT: usize = 16;
 
 /// Watches every source there is.
@@ -18,17 +19,30 @@ pub fn watch(shared: &'static Shared) {
 /// The file `power` is opened and read by a thread that sleeps in it until the platform asks for a stop.
 fn watch_power(shared: &'static Shared) {
     if shared.files.exists("power") {
-        runner::spawn("agent-power", shared, move || {
-            match shared.files.read("power", WORD_LIMIT) {
-                Some(Ok(word)) if !word.is_empty() => shared.request_stop(Cause::Power, 0, None),
-                Some(Err(error)) => log::agent(
-                    Level::Error,
-                    format_args!("the power button is not watched: {error}"),
-                    &[],
-                ),
-                // The platform has no power button.
-                _ => {}
-            }
+        runner::spawn("agent-power", shared, move || match wait_for_word(shared) {
+            Ok(0) => {} // The platform has no power button.
+            Ok(_) => shared.request_stop(Cause::Power, 0, None),
+            Err(error) => log::agent(
+                Level::Error,
+                format_args!("the power button is not watched: {error}"),
+                &[],
+            ),
         });
+    }
+}
+
+/// Reads once: the word is whole, and what comes after it is not waited for.
+fn wait_for_word(shared: &Shared) -> io::Result<usize> {
+    let mut word = [0; WORD_LIMIT];
+    loop {
+        match shared
+            .files
+            .open("power")
+            .unwrap_or_else(|| Err(ErrorKind::NotFound.into()))?
+            .read(&mut word)
+        {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read,
+        }
     }
 }

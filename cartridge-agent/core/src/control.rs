@@ -3,7 +3,8 @@
 //! A control plane launches members and tells them what to do: Apache Stratos over MQTT, a BOSH director over NATS,
 //! OpenPitrix through its metadata service, or nobody at all ([`Standalone`]). An adapter is one type that implements
 //! [`ControlPlane`]; it is sans-IO like the rest of this crate: the driver opens the connection the adapter asks for and
-//! moves bytes and time, the adapter keeps the protocol. Adding one touches neither [`crate::machine`] nor the others.
+//! moves bytes and time, the adapter keeps the protocol. Adding one touches neither [`crate::machine`] nor the others. (The
+//! driver of this version has no connections to move bytes on: its only control plane is [`Standalone`].)
 
 use crate::lifecycle::State;
 use core::time::Duration;
@@ -25,13 +26,19 @@ pub struct Peer<'a> {
     pub host: &'a str,
     /// TCP port.
     pub port: u16,
+    /// By TLS, with the peer's certificate checked.
+    pub secure: bool,
 }
 
 /// An adapter for one kind of control plane. `now` is the time since the agent started; it never goes back.
 ///
-/// No method may block, and nothing received may make it panic or grow without bound. The defaults suit an adapter that
-/// needs no connection.
+/// An adapter has [`ControlPlane::LINKS`] connections, numbered from 0: Stratos one to its message broker and one to its
+/// event processor. No method may block, and nothing received may make it panic or grow without bound. The defaults suit an
+/// adapter without connections.
 pub trait ControlPlane {
+    /// How many connections it has at once.
+    const LINKS: usize = 0;
+
     /// The name in logs.
     fn name(&self) -> &'static str;
 
@@ -46,27 +53,33 @@ pub trait ControlPlane {
         None
     }
 
-    /// The peer to be connected to now; a changed answer means: close and connect anew.
-    fn peer(&self) -> Option<Peer<'_>> {
+    /// The peer that connection `link` is to have now; a changed answer means: close, and connect anew if there is a peer.
+    fn peer(&self, link: usize) -> Option<Peer<'_>> {
+        let _ = link;
         None
     }
 
-    /// The connection to [`ControlPlane::peer`] was made, or it failed or ended.
-    fn connected(&mut self, up: bool, now: Duration) {
-        let _ = (up, now);
+    /// Connection `link` was made, or it failed or ended; the adapter decides when to ask for it again.
+    fn connected(&mut self, link: usize, up: bool, now: Duration) {
+        let _ = (link, up, now);
     }
 
-    /// Bytes that came from the peer.
-    fn receive(&mut self, bytes: &[u8], now: Duration) {
-        let _ = (bytes, now);
+    /// Bytes that came on connection `link`.
+    fn receive(&mut self, link: usize, bytes: &[u8], now: Duration) {
+        let _ = (link, bytes, now);
     }
 
-    /// Writes what there is to send.
+    /// Writes what there is to send on connection `link`.
     ///
     /// # Errors
     /// Those of `transport`; the driver then closes the connection.
-    fn transmit(&mut self, transport: &mut dyn Write<Error = ErrorKind>, now: Duration) -> Result<(), ErrorKind> {
-        let _ = (transport, now);
+    fn transmit(
+        &mut self,
+        link: usize,
+        transport: &mut dyn Write<Error = ErrorKind>,
+        now: Duration,
+    ) -> Result<(), ErrorKind> {
+        let _ = (link, transport, now);
         Ok(())
     }
 }
