@@ -58,6 +58,8 @@ pub struct Network {
     /// Something was posted to the queue since the last flush.
     refilled: Cell<bool>,
     sent: Cell<bool>,
+    /// Interrupts are asked for.
+    armed: Cell<bool>,
     restart_due: Cell<bool>,
     restarts: Cell<u8>,
     counters: Cell<Counters>,
@@ -118,6 +120,7 @@ impl Network {
             link: Cell::new(true),
             refilled: Cell::new(false),
             sent: Cell::new(false),
+            armed: Cell::new(false),
             restart_due: Cell::new(false),
             restarts: Cell::new(0),
             counters: Cell::default(),
@@ -241,6 +244,10 @@ impl NetworkDevice for Network {
                 }
                 slot.post(BUFFER);
                 self.refilled.set(true);
+                // The interrupt did its work: whoever takes frames finds the next ones without.
+                if self.armed.get() {
+                    self.disarm();
+                }
                 true
             }
             Err(violation) => {
@@ -308,14 +315,16 @@ impl NetworkDevice for Network {
                 return false;
             }
         }
+        self.armed.set(true);
         let armed = self.receive.arm();
         if !armed {
-            self.transmit.disarm();
+            self.disarm();
         }
         armed
     }
 
     fn disarm(&self) {
+        self.armed.set(false);
         self.receive.disarm();
         self.transmit.disarm();
     }

@@ -134,6 +134,18 @@ fn a_full_send_ring_frees_itself() {
 }
 
 #[test]
+fn one_interrupt_is_enough_for_a_burst() {
+    let machine = machine();
+    let mut receive = machine.registers.queue(0);
+    assert!(machine.network.arm());
+    assert!(receive.interrupts_wanted());
+    machine.deliver(&mut receive, &[1; 60]);
+    assert_eq!(machine.received().len(), 1);
+    assert!(!receive.interrupts_wanted(), "polling needs none");
+    assert!(machine.network.arm() && receive.interrupts_wanted());
+}
+
+#[test]
 fn frames_too_short_to_be_any_are_dropped() {
     let machine = machine();
     let mut receive = machine.registers.queue(0);
