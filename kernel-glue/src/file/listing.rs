@@ -34,14 +34,21 @@ pub fn first_at_least(list: &(impl SortedPaths + ?Sized), prefix: &[u8], rest: &
     let (mut low, mut high) = (0, list.len());
     while low < high {
         let middle = low + (high - low) / 2;
-        let wanted = prefix.iter().chain(rest);
-        if list.path(middle).iter().cmp(wanted) == Ordering::Less {
-            low = middle + 1
+        if compare(list.path(middle), prefix, rest) == Ordering::Less {
+            low = middle + 1;
         } else {
-            high = middle
+            high = middle;
         }
     }
     low
+}
+
+/// Compares `path` with `prefix` followed by `rest`.
+fn compare(path: &[u8], prefix: &[u8], rest: &[u8]) -> Ordering {
+    match path.split_at_checked(prefix.len()) {
+        Some((start, end)) => start.cmp(prefix).then_with(|| end.cmp(rest)),
+        None => path.cmp(&prefix[..path.len()]).then(Ordering::Less),
+    }
 }
 
 /// The listed paths below `directory`: (index, path relative to it).
