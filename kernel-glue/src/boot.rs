@@ -7,7 +7,7 @@ use crate::critical::{DEPTH, Guarded};
 use crate::heap::{self, Vec};
 use crate::memory::{self, reserve};
 use crate::thread::{self, Priority};
-use crate::{clock, console::raw, devices, power};
+use crate::{clock, console::raw, devices, net, power};
 use core::sync::atomic::Ordering::Relaxed;
 
 /// What the loader told us.
@@ -72,7 +72,7 @@ unsafe extern "C" {
 /// The first thread: brings up what may wait, then becomes the program's main thread.
 extern "C" fn main_thread(_: usize) {
     let critical = crate::critical::enter();
-    let _devices = devices::probe();
+    net::init(devices::probe().network);
     power::listen_for_stop();
     clock::settle();
     let start = ProgramStart::from_command_line(info().command_line);

@@ -1,53 +1,79 @@
 //! The program's heap, behind sys_malloc and friends.
+//!
+//! Measured in one program (bytes of code and tables; instructions of an allocation with its release, zeroed and fresh, and
+//! in a churning set of 256): rlsf 0.2.3: 5.0 KB, 357, 313; talc 4.4.3: 8.6 KB, 397, 350; dlmalloc 0.2.14: 9.7 KB, 259, 432.
+//! rlsf is the smallest, does either in bounded time, and is chosen.
 
 use super::physical;
 use crate::critical::Guarded;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use talc::{OomHandler, Span, Talc};
+use rlsf::Tlsf;
 
-static HEAP: Guarded<Talc<Grow>> = Guarded::new(Talc::new(Grow {
-    last: Span::empty(),
+static HEAP: Guarded<Heap> = Guarded::new(Heap {
+    blocks: Tlsf::new(),
     end: 0,
-}));
+});
 static USED: AtomicU64 = AtomicU64::new(0);
 
 /// Thread whose last allocation failed (0: none), and the bytes it asked for.
 static FAILED_THREAD: AtomicU32 = AtomicU32::new(0);
 static FAILED_SIZE: AtomicU64 = AtomicU64::new(0);
 
-/// Takes RAM from below in steps that grow with what is free: few steps on a large machine, little waste on a small one.
-struct Grow {
-    /// The span that grew last, and where the RAM taken for it ends.
-    last: Span,
+struct Heap {
+    /// Two-level segregated fit, sixteen size classes to each power of two. As many powers of two as there can be, since only
+    /// then a step that follows the last one becomes part of it.
+    blocks: Tlsf<'static, u64, u32, 59, 16>,
+    /// Where the RAM taken last ends.
     end: u64,
 }
+/// RAM is taken in steps that grow with what is free: few steps on a large machine, little waste on a small one. Bytes.
 const SMALLEST_STEP: u64 = 32 << 10;
 const LARGEST_STEP: u64 = 8 << 20;
-/// Talc's own book-keeping in a fresh span.
+/// The allocator's own book-keeping in a fresh step.
 const MARGIN: u64 = 4096;
 
-impl OomHandler for Grow {
-    fn handle_oom(talc: &mut Talc<Self>, layout: Layout) -> Result<(), ()> {
-        let least = (layout.size() as u64 + layout.align() as u64 + MARGIN).next_multiple_of(4096);
+impl Heap {
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+        self.blocks.allocate(layout).or_else(|| {
+            self.grow(layout)?;
+            self.blocks.allocate(layout)
+        })
+    }
+
+    /// # Safety
+    /// `block` is one of this heap's, of `layout`'s alignment.
+    unsafe fn reallocate(&mut self, block: NonNull<u8>, layout: Layout) -> Option<NonNull<u8>> {
+        // SAFETY: by this function's contract; a block that could not be resized is still the same one.
+        unsafe {
+            self.blocks.reallocate(block, layout).or_else(|| {
+                self.grow(layout)?;
+                self.blocks.reallocate(block, layout)
+            })
+        }
+    }
+
+    /// Takes RAM enough for `layout`. Size classes round up by a sixteenth at most.
+    fn grow(&mut self, layout: Layout) -> Option<()> {
+        let size = layout.size() as u64;
+        let least = (size + size / 16 + layout.align() as u64 + MARGIN).next_multiple_of(4096);
         let step = (physical::free() / 64).clamp(SMALLEST_STEP, LARGEST_STEP) & !4095;
         let found = [least.max(step), least]
             .into_iter()
             .find_map(|size| Some((physical::take_contiguous(size)?, size)));
-        let (start, size) = found.ok_or(())?;
-        let end = start + size;
-        // SAFETY: fresh, mapped memory of our own; `last` is a span claimed here, never shrunk, that ends where this begins.
-        talc.oom_handler.last = unsafe {
-            match talc.oom_handler.last.get_base_acme() {
-                Some((base, _)) if talc.oom_handler.end == start => {
-                    talc.extend(talc.oom_handler.last, Span::new(base, end as *mut u8))
-                }
-                _ => talc.claim(Span::new(start as *mut u8, end as *mut u8))?,
+        let (start, size) = found?;
+        let fresh = NonNull::slice_from_raw_parts(NonNull::new(start as *mut u8)?, size as usize);
+        // SAFETY: mapped memory that is ours alone for ever; appended only where it begins at the end of the last piece.
+        unsafe {
+            if self.end == start {
+                self.blocks.append_free_block_ptr(fresh);
+            } else {
+                self.blocks.insert_free_block_ptr(fresh)?;
             }
-        };
-        talc.oom_handler.end = end;
-        Ok(())
+        }
+        self.end = start + size;
+        Some(())
     }
 }
 
@@ -61,7 +87,7 @@ fn layout(size: usize, align: usize) -> Option<Layout> {
 /// `size` bytes, or null. The caller holds the critical section (every ABI entry does).
 pub fn program_allocate(size: usize, align: usize) -> *mut u8 {
     // SAFETY: inside the critical section; nothing below waits.
-    let block = layout(size, align).and_then(|layout| unsafe { HEAP.get().malloc(layout) }.ok());
+    let block = layout(size, align).and_then(|layout| unsafe { HEAP.get().allocate(layout) });
     match block {
         Some(block) => {
             USED.store(USED.load(Relaxed) + size as u64, Relaxed);
@@ -92,38 +118,21 @@ pub fn used() -> u64 {
 /// # Safety
 /// `pointer` came from [`program_allocate`] with the same size and alignment.
 pub unsafe fn program_free(pointer: *mut u8, size: usize, align: usize) {
-    let (Some(layout), Some(block)) = (layout(size, align), NonNull::new(pointer)) else {
-        return;
-    };
+    let Some(block) = NonNull::new(pointer) else { return };
     USED.store(USED.load(Relaxed) - size as u64, Relaxed);
     // SAFETY: inside the critical section; the block is the caller's promise.
-    unsafe { HEAP.get().free(block, layout) }
+    unsafe { HEAP.get().blocks.deallocate(block, align.max(1)) }
 }
 
 /// # Safety
 /// As [`program_free`].
 pub unsafe fn program_reallocate(pointer: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
-    let (Some(old), Some(block)) = (layout(size, align), NonNull::new(pointer)) else {
+    let Some(block) = NonNull::new(pointer) else {
         return program_allocate(new_size, align);
     };
-    if layout(new_size, align).is_none() {
-        return failed(new_size);
-    }
-    // SAFETY: inside the critical section; the block is the caller's promise, and the sizes were checked.
-    unsafe {
-        let heap = HEAP.get();
-        let wanted = new_size.max(1);
-        if wanted <= old.size() {
-            heap.shrink(block, old, wanted);
-        } else if heap.grow_in_place(block, old, wanted).is_err() {
-            let moved = program_allocate(new_size, align);
-            if !moved.is_null() {
-                core::ptr::copy_nonoverlapping(pointer, moved, size);
-                program_free(pointer, size, align);
-            }
-            return moved;
-        }
-    }
+    // SAFETY: inside the critical section; the block is the caller's promise.
+    let moved = layout(new_size, align).and_then(|layout| unsafe { HEAP.get().reallocate(block, layout) });
+    let Some(moved) = moved else { return failed(new_size) };
     USED.store(USED.load(Relaxed) - size as u64 + new_size as u64, Relaxed);
-    pointer
+    moved.as_ptr()
 }
