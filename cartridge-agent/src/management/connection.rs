@@ -35,11 +35,15 @@ fn converse(shared: &Shared, mut stream: &TcpStream, place: &Place, token: &str)
                 match count {
                     Some(0) => return Ok(()),
                     Some(count) => session.received(count, shared.now()),
-                    None => return session.timed_out().map_or(Ok(()), |status| refuse(stream, status)),
+                    None => {
+                        return session
+                            .timed_out()
+                            .map_or(Ok(()), |status| refuse(stream, place, status));
+                    }
                 }
             }
             Step::Continue => stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?,
-            Step::Refuse(status) => return refuse(stream, status),
+            Step::Refuse(status) => return refuse(stream, place, status),
             Step::Answer(request) => {
                 out.clear();
                 let keep_alive = request.keep_alive;
@@ -47,7 +51,7 @@ fn converse(shared: &Shared, mut stream: &TcpStream, place: &Place, token: &str)
                 write_within(stream, &out, WRITE_TIMEOUT)?;
                 after.act(shared);
                 if !keep_alive {
-                    return linger(stream);
+                    return linger(stream, place);
                 }
                 session.answered(shared.now());
             }
@@ -98,7 +102,7 @@ fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
-fn refuse(stream: &TcpStream, status: Status) -> io::Result<()> {
+fn refuse(stream: &TcpStream, place: &Place, status: Status) -> io::Result<()> {
     let mut out = Vec::new();
     let line = status.line();
     let response = Response {
@@ -109,13 +113,14 @@ fn refuse(stream: &TcpStream, status: Status) -> io::Result<()> {
     };
     let Ok(()) = response.write(&mut out, true, false);
     write_within(stream, &out, WRITE_TIMEOUT)?;
-    linger(stream)
+    linger(stream, place)
 }
 
 /// Closes this side, and drops what the client still sends: closing with input unread would reset the connection, and
 /// the client could lose the answer (RFC 9112 section 9.6).
-fn linger(stream: &TcpStream) -> io::Result<()> {
+fn linger(stream: &TcpStream, place: &Place) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
+    place.set_waits(true);
     let until = Instant::now() + LINGER_TIMEOUT;
     let mut rest = [0; 1024];
     let mut dropped = 0;

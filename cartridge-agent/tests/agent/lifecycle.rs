@@ -1,6 +1,6 @@
 //! The life of a member, from the outside: a process, its log, its ports, its exit status.
 
-use crate::support::{Member, example, free_port};
+use crate::support::{MEMBER, Member, free_port};
 use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -17,10 +17,7 @@ const ALL: [&str; 7] = [
 
 #[test]
 fn a_member_without_any_platform_starts_and_stops() {
-    let mut member = Member::launch(
-        Default::default(),
-        Command::new(example("member")).env_remove("CARTRIDGE_DIR"),
-    );
+    let mut member = Member::launch(Default::default(), Command::new(MEMBER).env_remove("CARTRIDGE_DIR"));
     member.wait_for_state("Active");
     member.signal("TERM");
     assert_eq!(member.wait().code(), Some(0));

@@ -1,4 +1,4 @@
-//! Runs the example `member` as a process with a `CARTRIDGE_DIR` of its own, and reads its log.
+//! Runs the app of the tests as a process with a `CARTRIDGE_DIR` of its own, and reads its log.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -31,7 +31,7 @@ impl Member {
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("payload"), payload).unwrap();
         prepare(&dir);
-        Self::launch(dir.clone(), Command::new(example("member")).env("CARTRIDGE_DIR", &dir))
+        Self::launch(dir.clone(), Command::new(MEMBER).env("CARTRIDGE_DIR", &dir))
     }
 
     pub fn launch(dir: PathBuf, command: &mut Command) -> Self {
@@ -39,7 +39,7 @@ impl Member {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("the example is built");
+            .expect("the app of the tests runs");
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -140,15 +140,8 @@ impl Drop for Member {
     }
 }
 
-/// An example of this crate, which cargo builds beside the tests.
-pub fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .join("examples")
-        .join(name)
-}
+/// The app of the tests.
+pub const MEMBER: &str = env!("CARGO_BIN_EXE_agent-test-member");
 
 /// A port that nobody listens on.
 pub fn free_port() -> u16 {
