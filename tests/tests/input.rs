@@ -61,7 +61,7 @@ fn a_cartridge_without_a_network_card_says_so_and_runs_on() {
         let mut launch = launch(&image("apps/hello"));
         (launch.machine, launch.card) = (machine, Some(NetworkCard::None));
         let guest = start(&launch);
-        let line = wait_for(&guest, "no network card", guest::READY_LIMIT);
+        let line = wait_for(&guest, "no network device", guest::READY_LIMIT);
         println!("{machine}: {line}");
         stays_up(&guest);
     }
@@ -77,16 +77,31 @@ fn a_network_without_an_answer_to_dhcp_is_reported_and_retried() {
     stays_up(&guest);
 }
 
-#[test]
-fn a_cartridge_without_entropy_says_so() {
-    let mut launch = launch(&image("apps/hello"));
+/// A launch of a machine that has neither virtio-rng nor a processor with random numbers.
+fn without_entropy(folder: &str) -> qemu::Launch {
+    let mut launch = launch(&image(folder));
     launch.entropy = false;
     launch.cpu = "max,-rdrand,-rdseed".to_owned();
-    let guest = start(&launch);
-    let line = wait_for(&guest, "entropy", guest::READY_LIMIT);
+    launch
+}
+
+#[test]
+fn a_machine_without_entropy_is_reported_and_serves_a_program_that_needs_none() {
+    let guest = start(&without_entropy("apps/hello"));
+    let line = wait_for(&guest, "no source of random bytes", guest::READY_LIMIT);
     println!("{line}");
     serves(&guest);
-    assert!(!guest.console().contains("panicked"), "{}", guest.console());
+    stays_up(&guest);
+}
+
+#[test]
+fn a_machine_without_entropy_refuses_a_program_that_asks_for_random_bytes() {
+    let guest = start(&without_entropy("tests/cartridges/secret"));
+    let line = wait_for(&guest, "asked for random bytes", guest::READY_LIMIT);
+    println!("{line}");
+    let exit = guest.wait(guest::READY_LIMIT).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(exit.status, Some(134), "std gives up: {}", exit.describe());
+    assert!(!guest.console().contains("secret:"), "{}", guest.console());
 }
 
 /// The guest runs, answers QMP, and has neither panicked nor ended.

@@ -10,6 +10,10 @@ use core::sync::atomic::{AtomicBool, Ordering};
 /// Bytes of the seed that std asks for when it makes a thread's first hash map.
 const HASH_SEED: usize = 16;
 
+/// What to do about a machine without a source.
+const SOURCES: &str = "give it a processor with RDRAND (-cpu host or max) or virtio-rng (-device virtio-rng-pci, microvm: \
+                       virtio-rng-device)";
+
 static ASKED_BEFORE: AtomicBool = AtomicBool::new(false);
 static REFUSED_BEFORE: AtomicBool = AtomicBool::new(false);
 
@@ -18,7 +22,7 @@ static REFUSED_BEFORE: AtomicBool = AtomicBool::new(false);
 /// The ABI's flags cannot tell a hash seed from a key (std and getrandom both pass 0), so a machine without entropy
 /// refuses both, with one exception: the very first request of a boot is std's own seed for the map of environment
 /// variables, made before `main` and shared by all maps of the main thread. That one is served from [`entropy::weak`],
-/// so that a program which needs no secrets runs. The error is EPERM because std tests for -1 exactly ("failed to
+/// with a warning, so that a program which needs no secrets runs. The error is EPERM because std tests for -1 exactly ("failed to
 /// generate random data").
 ///
 /// # Safety
@@ -39,6 +43,10 @@ fn fill(buffer: &mut [u8]) -> Result<usize> {
     match entropy::fill(buffer) {
         Ok(()) => {}
         Err(entropy::NoEntropy) if first && buffer.len() == HASH_SEED => {
+            log!(
+                Warn,
+                "this machine has no source of random bytes: requests for them will be refused; {SOURCES}"
+            );
             for part in buffer.chunks_mut(8) {
                 part.copy_from_slice(&entropy::weak().to_ne_bytes()[..part.len()]);
             }
@@ -47,8 +55,7 @@ fn fill(buffer: &mut [u8]) -> Result<usize> {
             if !REFUSED_BEFORE.swap(true, Ordering::Relaxed) {
                 log!(
                     Error,
-                    "the program asked for random bytes and this machine has no source of them: refused; give it a processor with \
-                     RDRAND (-cpu host or max) or virtio-rng (-device virtio-rng-pci, microvm: virtio-rng-device)"
+                    "the program asked for random bytes and this machine has no source of them: refused; {SOURCES}"
                 );
             }
             return Err(Errno::EPERM);

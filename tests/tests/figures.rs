@@ -1,0 +1,75 @@
+//! The figures that hello with its agent must keep to, on a microvm with qboot. Guest instructions do not depend on the
+//! host's load, so these tests may run on a busy machine.
+
+use std::time::Duration;
+
+use cartridge_tests::guest::launch;
+use cartridge_tests::image::image;
+use qemu::measure::{BootOptions, BootReport, HttpOptions, boot, http};
+use qemu::{Accel, Launch};
+
+const IMAGE_BYTES_MAX: u64 = 256 * 1024;
+const MEMORY_MIB_MAX: u32 = 4;
+const BOOT_INSTRUCTIONS_MAX: u64 = 500_000;
+/// Instructions for a keep-alive request, by number of clients.
+const REQUEST_INSTRUCTIONS_MAX: [(u32, f64); 2] = [(1, 12_000.0), (32, 10_000.0)];
+
+fn hello() -> Launch {
+    let mut launch = launch(&image("apps/hello"));
+    launch.accel = Accel::Tcg;
+    launch
+}
+
+fn boot_hello(ram_search_max_mib: u32) -> BootReport {
+    let options = BootOptions {
+        runs: 1,
+        ram_search_max_mib,
+        ..BootOptions::default()
+    };
+    let report = boot(&hello(), &options, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
+    println!("{report:#?}");
+    report
+}
+
+#[test]
+fn the_image_of_hello_is_small() {
+    let bytes = std::fs::metadata(image("apps/hello"))
+        .expect("the image is there")
+        .len();
+    println!("{bytes} bytes");
+    assert!(bytes <= IMAGE_BYTES_MAX, "{bytes} bytes; at most {IMAGE_BYTES_MAX}");
+}
+
+#[test]
+fn hello_serves_in_little_memory() {
+    let least = boot_hello(16).min_ram_mib.expect("it was looked for");
+    assert!(least <= MEMORY_MIB_MAX, "{least} MiB; at most {MEMORY_MIB_MAX}");
+}
+
+#[test]
+fn the_first_answer_of_hello_takes_few_instructions() {
+    let count = boot_hello(0).instructions_to_first_200;
+    assert!(
+        count <= BOOT_INSTRUCTIONS_MAX,
+        "{count}; at most {BOOT_INSTRUCTIONS_MAX}"
+    );
+}
+
+#[test]
+fn a_request_to_hello_takes_few_instructions() {
+    let options = HttpOptions {
+        clients: REQUEST_INSTRUCTIONS_MAX.map(|(clients, _)| clients).to_vec(),
+        seconds: 3,
+        limit: Duration::from_secs(30),
+        ..HttpOptions::default()
+    };
+    let reports = http(&hello(), &options, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
+    println!("{reports:#?}");
+    for (report, (clients, max)) in reports.iter().zip(REQUEST_INSTRUCTIONS_MAX) {
+        let count = report.instructions_per_request;
+        assert!(
+            count <= max,
+            "{clients} clients: {count} instructions a request; at most {max}"
+        );
+    }
+}
