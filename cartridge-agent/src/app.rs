@@ -81,16 +81,19 @@ fn read(files: &Files, name: &str) -> &'static [u8] {
 }
 
 fn report_problems(parameters: &Parameters<'_>) {
-    let mut more = 0;
-    for (index, (source, problem)) in parameters.problems().enumerate() {
-        if index < PROBLEM_LIMIT {
+    let mut count = 0;
+    parameters.problems(&mut |source, problem| {
+        count += 1;
+        if count <= PROBLEM_LIMIT {
             log::agent(Level::Error, format_args!("{source}: {problem}"), &[]);
-        } else {
-            more += 1;
         }
-    }
-    if more > 0 {
-        log::agent(Level::Error, format_args!("{more} more problems with the payload"), &[]);
+    });
+    if count > PROBLEM_LIMIT {
+        log::agent(
+            Level::Error,
+            format_args!("{} more problems with the payload", count - PROBLEM_LIMIT),
+            &[],
+        );
     }
 }
 
@@ -176,9 +179,9 @@ impl Drop for Cartridge {
 /// Waits until the member is Terminated, and no longer than the drain deadline and some patience.
 fn wait_for_the_end(shared: &Shared) {
     let limit = Instant::now() + shared.settings.drain + PATIENCE;
-    let told = shared.wait_told(Some(limit), |told| told.terminated || told.deadline.is_some());
+    let told = shared.wait_told(Some(limit), &|told| told.terminated || told.deadline.is_some());
     let limit = told.deadline.map_or(limit, |deadline| deadline + PATIENCE);
-    shared.wait_told(Some(limit), |told| told.terminated);
+    shared.wait_told(Some(limit), &|told| told.terminated);
 }
 
 /// The wish to stop: asked for by the platform, the control plane, the management endpoint or the app.
@@ -203,14 +206,14 @@ impl Shutdown {
 
     /// Waits for a stop to be asked for; gives the time at which the app's work is cut off.
     pub fn wait(&self) -> Instant {
-        let told = self.shared.wait_told(None, |told| told.deadline.is_some());
+        let told = self.shared.wait_told(None, &|told| told.deadline.is_some());
         told.deadline.unwrap_or_else(Instant::now)
     }
 
     /// As [`Shutdown::wait`], but no longer than `limit`; `None` if no stop was asked for by then.
     pub fn wait_timeout(&self, limit: Duration) -> Option<Instant> {
         let limit = Instant::now().checked_add(limit);
-        self.shared.wait_told(limit, |told| told.deadline.is_some()).deadline
+        self.shared.wait_told(limit, &|told| told.deadline.is_some()).deadline
     }
 
     /// A guard for work in flight, as [`Cartridge::hold`].

@@ -51,6 +51,11 @@ pub fn start(shared: &'static Shared) {
 
 /// Starts a thread of the agent's, above the app's in priority. A failure is logged: the cartridge goes on without it.
 pub fn spawn(name: &str, shared: &'static Shared, work: impl FnOnce() + Send + 'static) -> Option<Thread> {
+    spawn_boxed(name, shared, Box::new(work))
+}
+
+/// One copy of the code for every kind of work.
+fn spawn_boxed(name: &str, shared: &'static Shared, work: Box<dyn FnOnce() + Send>) -> Option<Thread> {
     let above_the_app = move || {
         shared.files.raise_priority();
         work();
@@ -119,7 +124,7 @@ fn enter(shared: &Shared, state: State) {
 pub fn network(shared: &Shared) -> NetworkState {
     match shared.files.read("network", NETWORK_FILE_LIMIT) {
         None => NetworkState::NotOurs,
-        Some(Ok(text)) => NetworkState::parse(&String::from_utf8_lossy(&text)),
+        Some(Ok(text)) => NetworkState::parse(std::str::from_utf8(&text).unwrap_or_default()),
         Some(Err(_)) => NetworkState::Failed,
     }
 }

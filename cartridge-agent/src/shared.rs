@@ -123,7 +123,7 @@ impl Shared {
     }
 
     /// Waits until the app was told what `enough` wants, or until `limit`; gives what it was told by then.
-    pub fn wait_told(&self, limit: Option<Instant>, enough: impl Fn(&Told) -> bool) -> Told {
+    pub fn wait_told(&self, limit: Option<Instant>, enough: &dyn Fn(&Told) -> bool) -> Told {
         let mut told = lock(&self.told);
         while !enough(&told) {
             told = match limit.map(|limit| limit.saturating_duration_since(Instant::now())) {

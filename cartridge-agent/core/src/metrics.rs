@@ -148,11 +148,16 @@ pub fn write(out: &mut dyn Write, figures: &Figures<'_>, stats: &str) -> fmt::Re
 
 fn write_known(out: &mut dyn Write, known: &Known, value: u64) -> fmt::Result {
     head(out, known.metric, known.kind, known.help)?;
-    write!(out, "cartridge_{} ", known.metric)?;
-    if known.name.ends_with("_ns") {
-        seconds(out, Duration::from_nanos(value))
-    } else {
-        writeln!(out, "{value}")
+    match known.name.ends_with("_ns") {
+        true => sample(
+            out,
+            known.metric,
+            "",
+            "",
+            value / 1_000_000_000,
+            Some((value % 1_000_000_000) as u32),
+        ),
+        false => sample(out, known.metric, "", "", value, None),
     }
 }
 
@@ -171,25 +176,33 @@ fn write_own(out: &mut dyn Write, figures: &Figures<'_>) -> fmt::Result {
         "1 for the state the member is in, 0 for the others.",
     )?;
     for state in State::ALL {
-        writeln!(
+        sample(
             out,
-            "cartridge_lifecycle_state{{state=\"{state}\"}} {}",
-            u8::from(state == figures.state)
+            "lifecycle_state",
+            "state",
+            state.name(),
+            u64::from(state == figures.state),
+            None,
         )?;
     }
     head(out, "agent_uptime_seconds", "gauge", "Time since the agent started.")?;
-    out.write_str("cartridge_agent_uptime_seconds ")?;
-    seconds(out, figures.uptime)?;
-
+    sample(
+        out,
+        "agent_uptime_seconds",
+        "",
+        "",
+        figures.uptime.as_secs(),
+        Some(figures.uptime.subsec_nanos()),
+    )?;
     head(
         out,
         "management_requests_total",
         "counter",
         "Requests to the management endpoint that were answered.",
     )?;
-    writeln!(out, "cartridge_management_requests_total {}", figures.requests)?;
+    sample(out, "management_requests_total", "", "", figures.requests.into(), None)?;
     head(out, "holds", "gauge", "Guards for work in flight that the app holds.")?;
-    writeln!(out, "cartridge_holds {}", figures.holds)?;
+    sample(out, "holds", "", "", figures.holds as u64, None)?;
     head(
         out,
         "log_lines_total",
@@ -197,11 +210,12 @@ fn write_own(out: &mut dyn Write, figures: &Figures<'_>) -> fmt::Result {
         "Lines logged by the agent and through it.",
     )?;
     for (level, count) in Level::ALL.iter().zip(figures.log_lines) {
-        writeln!(out, "cartridge_log_lines_total{{level=\"{level}\"}} {count}")?;
+        sample(out, "log_lines_total", "level", level.name(), count.into(), None)?;
     }
     Ok(())
 }
 
+#[inline(never)]
 fn head(out: &mut dyn Write, metric: &str, kind: &str, help: &str) -> fmt::Result {
     writeln!(
         out,
@@ -209,8 +223,25 @@ fn head(out: &mut dyn Write, metric: &str, kind: &str, help: &str) -> fmt::Resul
     )
 }
 
-fn seconds(out: &mut dyn Write, time: Duration) -> fmt::Result {
-    writeln!(out, "{}.{:09}", time.as_secs(), time.subsec_nanos())
+/// One sample, with at most one label and, for seconds, with nanoseconds.
+#[inline(never)]
+fn sample(
+    out: &mut dyn Write,
+    metric: &str,
+    label: &str,
+    label_value: &str,
+    value: u64,
+    nanoseconds: Option<u32>,
+) -> fmt::Result {
+    write!(out, "cartridge_{metric}")?;
+    if !label.is_empty() {
+        write!(out, "{{{label}=\"{label_value}\"}}")?;
+    }
+    write!(out, " {value}")?;
+    if let Some(nanoseconds) = nanoseconds {
+        write!(out, ".{nanoseconds:09}")?;
+    }
+    out.write_str("\n")
 }
 
 /// A label's value: backslash, quote and line end are escaped.

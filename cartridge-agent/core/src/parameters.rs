@@ -42,7 +42,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// The values of the list `key`: separated by `|`, blanks and quotes around them removed, empty ones left out.
-    pub fn list(&self, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub fn list(&self, key: &str) -> ListItems<'a> {
         list_items(self.get(key).unwrap_or_default())
     }
 
@@ -78,10 +78,10 @@ impl<'a> Parameters<'a> {
         of_payload.chain(of_defaults)
     }
 
-    /// What is wrong with the payload and then with the defaults, in the order of the text.
-    pub fn problems(&self) -> impl Iterator<Item = (Source, Problem<'a>)> + use<'a> {
-        let payload = problems(self.payload).map(|problem| (Source::Payload, problem));
-        payload.chain(problems(self.defaults).map(|problem| (Source::Defaults, problem)))
+    /// Tells `report` what is wrong with the payload and then with the defaults, in the order of the text.
+    pub fn problems(&self, report: &mut dyn FnMut(Source, Problem<'a>)) {
+        problems(self.payload, &mut |problem| report(Source::Payload, problem));
+        problems(self.defaults, &mut |problem| report(Source::Defaults, problem));
     }
 }
 
@@ -179,13 +179,45 @@ pub fn is_secret(key: &str) -> bool {
 }
 
 /// The entries of a list value (see [`Parameters::list`]).
-pub fn list_items(value: &str) -> impl Iterator<Item = &str> {
-    unquoted(value).split('|').map(unquoted).filter(|item| !item.is_empty())
+pub fn list_items(value: &str) -> ListItems<'_> {
+    ListItems(unquoted(value))
 }
 
-/// Without blanks and one pair of quotes around it (control planes and shells leave them on PORTS).
-fn unquoted(value: &str) -> &str {
-    value.trim_matches(|c: char| c == '\'' || c == '"' || c.is_ascii_whitespace())
+/// What [`list_items`] gives.
+#[derive(Clone)]
+pub struct ListItems<'a>(&'a str);
+
+impl<'a> Iterator for ListItems<'a> {
+    type Item = &'a str;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a str> {
+        while !self.0.is_empty() {
+            let (item, rest) = self.0.split_once('|').unwrap_or((self.0, ""));
+            self.0 = rest;
+            let item = unquoted(item);
+            if !item.is_empty() {
+                return Some(item);
+            }
+        }
+        None
+    }
+}
+
+/// Without blanks and quotes around it (control planes and shells leave quotes on PORTS).
+#[inline(never)]
+fn unquoted(mut value: &str) -> &str {
+    loop {
+        let before = value.len();
+        value = value.trim_ascii();
+        for quote in ["'", "\""] {
+            value = value.strip_prefix(quote).unwrap_or(value);
+            value = value.strip_suffix(quote).unwrap_or(value);
+        }
+        if value.len() == before {
+            return value;
+        }
+    }
 }
 
 /// A decimal number without sign.
@@ -199,16 +231,55 @@ pub(crate) fn decimal(value: &str) -> Option<u64> {
     })
 }
 
-/// The items that can be read, numbered from 1, with key and value as written.
-fn items(text: &[u8]) -> impl Iterator<Item = Result<(&str, &str), Problem<'_>>> {
-    let text = if text.len() > SIZE_LIMIT { &[] } else { text };
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    text.split(|byte| matches!(byte, b',' | b'\n'))
-        .map(<[u8]>::trim_ascii)
-        .filter(|item| !item.is_empty())
-        .take(ITEM_LIMIT)
-        .enumerate()
-        .map(|(index, item)| key_and_value(index + 1, item))
+/// The items of a text, numbered from 1: key and value as written, or what is wrong. (A type of its own, so that its code
+/// exists once however many look-ups there are.)
+#[derive(Clone)]
+pub(crate) struct Items<'a> {
+    rest: &'a [u8],
+    number: usize,
+}
+
+impl<'a> Items<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        let text = if text.len() > SIZE_LIMIT { &[] } else { text };
+        Items {
+            rest: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text),
+            number: 0,
+        }
+    }
+
+    /// The next item that is not blank, as it stands in the text.
+    #[inline(never)]
+    fn next_bytes(&mut self) -> Option<&'a [u8]> {
+        while !self.rest.is_empty() {
+            let end = self
+                .rest
+                .iter()
+                .position(|byte| matches!(byte, b',' | b'\n'))
+                .unwrap_or(self.rest.len());
+            let (item, rest) = self.rest.split_at(end);
+            self.rest = rest.get(1..).unwrap_or_default();
+            let item = item.trim_ascii();
+            if !item.is_empty() {
+                self.number += 1;
+                return Some(item);
+            }
+        }
+        None
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Result<(&'a str, &'a str), Problem<'a>>;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.number >= ITEM_LIMIT {
+            return None;
+        }
+        let item = self.next_bytes()?;
+        Some(key_and_value(self.number, item))
+    }
 }
 
 fn key_and_value(number: usize, item: &[u8]) -> Result<(&str, &str), Problem<'_>> {
@@ -228,21 +299,28 @@ fn key_and_value(number: usize, item: &[u8]) -> Result<(&str, &str), Problem<'_>
     Ok((key, value.trim_ascii()))
 }
 
-fn last_value<'a>(text: &'a [u8], key: &str) -> Option<&'a str> {
-    let (_, value) = items(text).flatten().filter(|(name, _)| *name == key).last()?;
-    present(value)
+/// How often `key` is among the first `count` items of `text`.
+fn occurrences(text: &[u8], key: &str, count: usize) -> usize {
+    let is_key = |item: &Result<(&str, &str), Problem<'_>>| item.is_ok_and(|(name, _)| name == key);
+    Items::new(text).take(count).filter(is_key).count()
 }
 
-fn present(value: &str) -> Option<&str> {
-    (!value.is_empty() && !value.eq_ignore_ascii_case("null")).then_some(value)
+#[inline(never)]
+fn last_value<'a>(text: &'a [u8], key: &str) -> Option<&'a str> {
+    let mut last = "";
+    for (name, value) in Items::new(text).flatten() {
+        if name == key {
+            last = value;
+        }
+    }
+    (!last.is_empty() && !last.eq_ignore_ascii_case("null")).then_some(last)
 }
 
 /// Each key at its first place, with its last value.
 fn unique(text: &[u8]) -> impl Iterator<Item = (&str, &str)> {
-    items(text).enumerate().filter_map(move |(index, item)| {
+    Items::new(text).enumerate().filter_map(move |(index, item)| {
         let (key, _) = item.ok()?;
-        let given_before = items(text).take(index).flatten().any(|(name, _)| name == key);
-        if given_before {
+        if occurrences(text, key, index) > 0 {
             None
         } else {
             Some((key, last_value(text, key)?))
@@ -250,31 +328,21 @@ fn unique(text: &[u8]) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-fn problems(text: &[u8]) -> impl Iterator<Item = Problem<'_>> {
-    let too_large = (text.len() > SIZE_LIMIT).then_some(Problem::TooLarge(text.len()));
-    let in_items = items(text).enumerate().filter_map(move |(index, item)| match item {
-        Err(problem) => Some(problem),
-        Ok((key, _)) => {
-            let earlier = items(text)
-                .take(index)
-                .flatten()
-                .filter(|(name, _)| *name == key)
-                .count();
-            (earlier == 1).then_some(Problem::Duplicate(key))
+fn problems<'a>(text: &'a [u8], report: &mut dyn FnMut(Problem<'a>)) {
+    if text.len() > SIZE_LIMIT {
+        return report(Problem::TooLarge(text.len()));
+    }
+    let mut items = Items::new(text);
+    while let Some(item) = items.next() {
+        match item {
+            Err(problem) => report(problem),
+            Ok((key, _)) if occurrences(text, key, items.number - 1) == 1 => report(Problem::Duplicate(key)),
+            Ok(_) => {}
         }
-    });
-    let too_many = too_large.is_none() && text.len() / 2 >= ITEM_LIMIT && more_items_than_limit(text);
-    too_large
-        .into_iter()
-        .chain(in_items)
-        .chain(too_many.then_some(Problem::TooMany))
-}
-
-fn more_items_than_limit(text: &[u8]) -> bool {
-    text.split(|byte| matches!(byte, b',' | b'\n'))
-        .filter(|item| !item.trim_ascii().is_empty())
-        .count()
-        > ITEM_LIMIT
+    }
+    if items.next_bytes().is_some() {
+        report(Problem::TooMany);
+    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,9 @@ fn payload(text: &str) -> Parameters<'_> {
 }
 
 fn told(parameters: Parameters<'_>) -> Vec<String> {
-    parameters
-        .problems()
-        .map(|(source, problem)| std::format!("{source}: {problem}"))
-        .collect()
+    let mut told = Vec::new();
+    parameters.problems(&mut |source, problem| told.push(std::format!("{source}: {problem}")));
+    told
 }
 
 #[test]
@@ -153,7 +152,7 @@ fn any_bytes_are_read_without_panic() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let (defaults, payload) = text.split_at(text.len() / 2);
         let parameters = Parameters::new(defaults, payload);
-        parameters.problems().for_each(|(_, problem)| drop(problem.to_string()));
+        parameters.problems(&mut |_, problem| drop(problem.to_string()));
         for (key, value) in parameters.iter() {
             assert!(!key.is_empty() && !key.contains(['=', ',', '\n']) && key.trim_ascii() == key);
             assert!(!value.is_empty() && !value.contains([',', '\n']) && !value.eq_ignore_ascii_case("null"));

@@ -14,31 +14,22 @@ impl fmt::Display for Timestamp {
         let milliseconds = self.0.min(LAST);
         let (days, within) = (milliseconds / 86_400_000, milliseconds % 86_400_000);
         let (year, month, day) = civil_from_days(days as u32);
-        let digits = [
-            (year / 100, b'\0'),
-            (year % 100, b'-'),
-            (month, b'-'),
-            (day, b'T'),
-            ((within / 3_600_000) as u32, b':'),
-            ((within / 60_000 % 60) as u32, b':'),
-            ((within / 1000 % 60) as u32, b'.'),
+        let mut out = *b"0000-00-00T00:00:00.000Z";
+        let fields = [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, (within / 3_600_000) as u32),
+            (14, (within / 60_000 % 60) as u32),
+            (17, (within / 1000 % 60) as u32),
+            (20, (within % 1000 / 10) as u32),
         ];
-        let mut out = [0u8; 24];
-        let mut at = 0;
-        for (number, separator) in digits {
+        for (at, number) in fields {
             out[at] = b'0' + (number / 10) as u8;
             out[at + 1] = b'0' + (number % 10) as u8;
-            at += 2;
-            if separator != b'\0' {
-                out[at] = separator;
-                at += 1;
-            }
         }
-        let fraction = (within % 1000) as u32;
-        out[20] = b'0' + (fraction / 100) as u8;
-        out[21] = b'0' + (fraction / 10 % 10) as u8;
-        out[22] = b'0' + (fraction % 10) as u8;
-        out[23] = b'Z';
+        out[22] = b'0' + (within % 10) as u8;
         f.write_str(core::str::from_utf8(&out).unwrap_or_default())
     }
 }
