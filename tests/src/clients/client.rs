@@ -65,7 +65,19 @@ impl Client {
 
     /// The next answer, with its body.
     pub fn answer(&mut self) -> Result<Answer> {
-        let end = Instant::now() + ANSWER_LIMIT;
+        self.answer_by(Instant::now() + ANSWER_LIMIT)
+    }
+
+    /// As [`Client::answer`], or nothing when not a byte came within `limit`.
+    pub fn answer_within(&mut self, limit: Duration) -> Result<Option<Answer>> {
+        let end = Instant::now() + limit;
+        match self.answer_by(end) {
+            Err(_) if self.held.is_empty() && Instant::now() >= end => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    fn answer_by(&mut self, end: Instant) -> Result<Answer> {
         let mut answer = self.head_by(end)?;
         if matches!(answer.status, 204 | 304) {
             return Ok(answer);
@@ -173,7 +185,7 @@ impl Client {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                bail!("nothing for {} s", ANSWER_LIMIT.as_secs());
+                bail!("no more bytes until the deadline");
             }
             self.stream.set_read_timeout(Some(left))?;
             match self.stream.read(&mut chunk) {

@@ -3,10 +3,14 @@
 use super::client::Client;
 use super::closing::{PAUSE, on_threads};
 use super::{REQUEST, Service};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// How often and how long a client of the burst tries.
+const BURST_ATTEMPTS: u32 = 5;
+const BURST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connections that say nothing hinder nobody, and are served when they speak at last.
 pub fn idle(service: &Service) -> Result<String> {
@@ -44,23 +48,34 @@ fn open(service: &Service, count: usize) -> Result<Vec<Client>> {
     (0..count).map(paced).collect()
 }
 
-/// 200 threads connect in the same moment. How long that takes is the host's side of the network; the answer is ours.
+/// 200 threads connect in the same moment. A host whose listening queue overflows (see the module above) may drop the last
+/// packet of a handshake: its client believes to be connected and is heard only many seconds later. So a client that hears
+/// nothing asks again on a new connection, and the report says how many had to.
 pub fn burst(service: &Service) -> Result<String> {
-    let slowest = Mutex::new((Duration::ZERO, Duration::ZERO));
+    let seen = Mutex::new((Duration::ZERO, 0));
     on_threads(200, |thread| {
         let begun = Instant::now();
-        let mut client = service.connect().with_context(|| format!("client {thread}"))?;
-        let connected = begun.elapsed();
-        service
-            .exchange(&mut client)
-            .with_context(|| format!("client {thread}"))?;
-        let mut slowest = slowest.lock().expect("no client panicked");
-        *slowest = (slowest.0.max(connected), slowest.1.max(begun.elapsed() - connected));
+        let again = ask_until_heard(service).with_context(|| format!("client {thread}"))?;
+        let mut seen = seen.lock().expect("no client panicked");
+        *seen = (seen.0.max(begun.elapsed()), seen.1 + usize::from(again));
         Ok(())
     })?;
     service.serves()?;
-    let (connect, answer) = *slowest.lock().expect("no client panicked");
+    let (slowest, again) = *seen.lock().expect("no client panicked");
     Ok(format!(
-        "all answered; slowest connect {connect:.2?}, slowest answer after it {answer:.2?}"
+        "all answered, the last after {slowest:.2?}; {again} had to ask again"
     ))
+}
+
+/// Says whether the answer came to a later connection than the first.
+fn ask_until_heard(service: &Service) -> Result<bool> {
+    for attempt in 0..BURST_ATTEMPTS {
+        let mut client = service.connect()?;
+        client.send(REQUEST)?;
+        if let Some(answer) = client.answer_within(BURST_PATIENCE)? {
+            service.check(&answer)?;
+            return Ok(attempt > 0);
+        }
+    }
+    bail!("no answer to {BURST_ATTEMPTS} connections, each heard for {BURST_PATIENCE:?}")
 }
