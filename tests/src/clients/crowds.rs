@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often and how long a client of the burst tries.
-const BURST_ATTEMPTS: u32 = 5;
-const BURST_PATIENCE: Duration = Duration::from_secs(5);
+const BURST_ATTEMPTS: u32 = 20;
+const BURST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Connections that say nothing hinder nobody, and are served when they speak at last.
 pub fn idle(service: &Service) -> Result<String> {
