@@ -22,7 +22,7 @@ fn hello() -> Launch {
 
 fn boot_hello(ram_search_max_mib: u32) -> BootReport {
     let options = BootOptions {
-        runs: 1,
+        runs: 5,
         ram_search_max_mib,
         ..BootOptions::default()
     };

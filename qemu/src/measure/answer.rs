@@ -11,6 +11,8 @@ use crate::guest::Guest;
 
 /// Between fresh connections. The one that reaches a guest just after it began to listen decides.
 const GAP: Duration = Duration::from_millis(10);
+/// The same where instructions are counted: each connection costs the guest some.
+pub(super) const COUNTING_GAP: Duration = Duration::from_millis(100);
 /// Connections waiting at once.
 const OPEN_MAX: usize = 200;
 
@@ -18,6 +20,17 @@ const OPEN_MAX: usize = 200;
 ///
 /// A fresh connection every 10 ms, the older ones kept open: any of them may be the one that is answered.
 pub fn first_200(guest: &Guest, guest_port: u16, path: &str, limit: Duration) -> Result<Instant, Error> {
+    first_200_every(GAP, guest, guest_port, path, limit)
+}
+
+/// As [`first_200`], with a fresh connection every `gap`.
+pub(super) fn first_200_every(
+    gap: Duration,
+    guest: &Guest,
+    guest_port: u16,
+    path: &str,
+    limit: Duration,
+) -> Result<Instant, Error> {
     let address = guest.address(guest_port)?;
     let until = Instant::now() + limit;
     let (sender, answers) = channel();
@@ -29,7 +42,7 @@ pub fn first_200(guest: &Guest, guest_port: u16, path: &str, limit: Duration) ->
             // The thread ends with its answer, with the guest, or at the limit.
             thread::spawn(move || sender.send(ask(address, &path, until).then(Instant::now)));
         }
-        match answers.recv_timeout(GAP) {
+        match answers.recv_timeout(gap) {
             Ok(Some(at)) => return Ok(at),
             Ok(None) => open -= 1,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}

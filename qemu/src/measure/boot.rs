@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::answer::COUNTING_GAP;
 use super::{Ready, answer, first_200, image_bytes, median, milliseconds, nothing_measured};
 use crate::error::Error;
 use crate::launch::Launch;
@@ -18,7 +19,7 @@ pub struct BootOptions {
     /// The launch forwards a host port to it.
     pub guest_port: u16,
     pub path: String,
-    /// Boots timed; the report gives their median.
+    /// Boots timed, and as many counted; the report gives medians.
     pub runs: usize,
     pub ready: Ready,
     /// For one boot.
@@ -55,6 +56,8 @@ pub struct BootReport {
     pub instructions_to_ready: Option<u64>,
     /// From reset to the first answer 200 on the host.
     pub instructions_to_first_200: u64,
+    /// Every run of `instructions_to_first_200`, in order of size.
+    pub instruction_runs: Vec<u64>,
     /// The part of them spent in firmware in place.
     pub firmware_instructions: u64,
     /// Median time from the start of QEMU to the first answer 200.
@@ -67,8 +70,16 @@ pub struct BootReport {
 
 /// Boots the launch several times; `progress` is told each step.
 pub fn boot(launch: &Launch, options: &BootOptions, progress: &mut dyn FnMut(&str)) -> Result<BootReport, Error> {
-    progress("counting instructions");
-    let count = count_instructions(launch, options)?;
+    let mut counts = Vec::new();
+    for run in 1..=options.runs {
+        progress(&format!("counting instructions of boot {run} of {}", options.runs));
+        counts.push(count_instructions(launch, options)?);
+    }
+    // Time that the guest measures by waiting costs more instructions when the host is busy; the median is what is usual.
+    counts.sort_by_key(|count| count.to_first_200);
+    let count = counts
+        .get(counts.len().saturating_sub(1) / 2)
+        .ok_or_else(|| nothing_measured("0 runs asked for"))?;
 
     let (mut walls, mut readies, mut accel) = (Vec::new(), Vec::new(), Accel::Tcg);
     for run in 1..=options.runs {
@@ -91,6 +102,7 @@ pub fn boot(launch: &Launch, options: &BootOptions, progress: &mut dyn FnMut(&st
         min_ram_mib,
         instructions_to_ready: count.to_ready,
         instructions_to_first_200: count.to_first_200,
+        instruction_runs: counts.iter().map(|count| count.to_first_200).collect(),
         firmware_instructions: count.firmware,
         wall_ms: median(&walls).ok_or_else(|| nothing_measured("0 runs asked for"))?,
         wall_ms_to_ready: median(&readies),
@@ -113,7 +125,7 @@ fn count_instructions(launch: &Launch, options: &BootOptions) -> Result<Count, E
         .map(|_| guest.instructions())
         .transpose()?
         .map(|counts| counts.total);
-    first_200(&guest, options.guest_port, &options.path, options.limit)?;
+    answer::first_200_every(COUNTING_GAP, &guest, options.guest_port, &options.path, options.limit)?;
     let counts = guest.instructions()?;
     guest.kill()?;
     Ok(Count {
