@@ -10,6 +10,7 @@ mod floats;
 mod guest;
 mod memory;
 mod names;
+mod outbound;
 mod polling;
 mod process;
 mod report;
@@ -58,6 +59,7 @@ fn run(filter: &str) -> ExitCode {
     report.run("tcp", tcp::CHECKS, filter);
     report.run("tcp_limits", tcp_limits::CHECKS, filter);
     report.run("udp", udp::CHECKS, filter);
+    report.run("outbound", outbound::CHECKS, filter);
     report.run("names", names::CHECKS, filter);
     report.run("polling", polling::CHECKS, filter);
     report.run("guest", guest::CHECKS, filter);
