@@ -1,6 +1,6 @@
 //! Random bytes for the program.
 
-use crate::abi::answer::{call, length};
+use crate::abi::answer::call;
 use crate::abi::user;
 use crate::entropy;
 use crate::errno::{Errno, Result};
@@ -29,13 +29,13 @@ static REFUSED_BEFORE: AtomicBool = AtomicBool::new(false);
 /// `buffer` is writable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_read_entropy(buffer: *mut u8, size: usize, flags: u32) -> isize {
-    length(call(|| {
+    call(|| {
         if flags != 0 {
             return Err(Errno::EINVAL);
         }
         // SAFETY: writable and not shared until the call returns (the caller's promise).
         fill(unsafe { user::bytes_mut(buffer, size) }?)
-    }))
+    })
 }
 
 fn fill(buffer: &mut [u8]) -> Result<usize> {

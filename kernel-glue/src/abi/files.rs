@@ -1,6 +1,6 @@
 //! Files, directories and descriptors.
 
-use crate::abi::answer::{call, length, number, status};
+use crate::abi::answer::{call, with_object};
 use crate::abi::{cstr, user};
 use crate::errno::{Errno, Result};
 use crate::file::eventfd::EventCounter;
@@ -21,34 +21,32 @@ const PATH_LIMIT: usize = 4096;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_open(path: *const c_char, flags: i32, _mode: i32) -> i32 {
     // SAFETY: passed on from this function's own contract.
-    number(call(|| {
-        table::insert(names::open(unsafe { cstr::bytes(path, PATH_LIMIT) }?, flags)?)
-    }))
+    call(|| table::insert(names::open(unsafe { cstr::bytes(path, PATH_LIMIT) }?, flags)?)) as i32
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_close(fd: i32) -> i32 {
-    status(call(|| table::close(fd)))
+    call(|| table::close(fd)) as i32
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_dup(fd: i32) -> i32 {
-    number(call(|| table::insert(table::get(fd)?)))
+    call(|| table::insert(table::get(fd)?)) as i32
 }
 
 /// F_DUPFD, F_GETFL, F_SETFL (O_NONBLOCK only), F_GETFD, F_SETFD (accepted: nothing is ever executed).
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_fcntl(fd: i32, command: i32, argument: i32) -> i32 {
-    number(call(|| {
-        let object = table::get(fd)?;
-        match command {
-            F_DUPFD => table::insert_from(object, usize::try_from(argument).map_err(|_| Errno::EINVAL)?),
-            F_GETFL => Ok(O_RDWR | if object.nonblocking() { O_NONBLOCK } else { 0 }),
-            F_SETFL => object.set_nonblocking(argument & O_NONBLOCK != 0).map(|()| 0),
-            F_GETFD | F_SETFD => Ok(0),
-            _ => Err(Errno::EINVAL),
+    with_object(fd, |object| match command {
+        F_DUPFD => {
+            let lowest = usize::try_from(argument).map_err(|_| Errno::EINVAL)?;
+            table::insert_from(table::get(fd)?, lowest)
         }
-    }))
+        F_GETFL => Ok(O_RDWR | if object.nonblocking() { O_NONBLOCK } else { 0 }),
+        F_SETFL => object.set_nonblocking(argument & O_NONBLOCK != 0).map(|()| 0),
+        F_GETFD | F_SETFD => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }) as i32
 }
 
 /// FIONBIO only.
@@ -57,26 +55,25 @@ pub extern "C" fn sys_fcntl(fd: i32, command: i32, argument: i32) -> i32 {
 /// `argument` is null or points to an `int`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_ioctl(fd: i32, command: i32, argument: *mut c_void) -> i32 {
-    status(call(|| {
-        let object = table::get(fd)?;
+    with_object(fd, |object| {
         if command != FIONBIO {
             return Err(Errno::ENOTTY);
         }
         // SAFETY: null or an int (the caller's promise).
         object.set_nonblocking(unsafe { user::read(argument.cast::<i32>()) }? != 0)
-    }))
+    }) as i32
 }
 
 /// # Safety
 /// `path` is null or a zero-terminated string; `result` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_stat(path: *const c_char, result: *mut stat) -> i32 {
-    status(call(|| {
+    call(|| {
         // SAFETY: null or zero-terminated (the caller's promise).
         let path = unsafe { cstr::bytes(path, PATH_LIMIT) }?;
         // SAFETY: null or writable (the caller's promise).
         unsafe { user::write(result, record(names::stat(path)?)) }
-    }))
+    }) as i32
 }
 
 /// There are no symbolic links.
@@ -94,12 +91,12 @@ pub unsafe extern "C" fn sys_lstat(path: *const c_char, result: *mut stat) -> i3
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_fstat(fd: i32, result: *mut stat) -> i32 {
     // SAFETY: null or writable (the caller's promise).
-    status(call(|| unsafe { user::write(result, record(table::get(fd)?.stat()?)) }))
+    with_object(fd, |object| unsafe { user::write(result, record(object.stat()?)) }) as i32
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_lseek(fd: i32, offset: isize, whence: i32) -> isize {
-    length(call(|| Ok(table::get(fd)?.seek(offset as i64, whence)? as usize)))
+    with_object(fd, |object| Ok(object.seek(offset as i64, whence)? as usize))
 }
 
 /// EINVAL when the entries do not fit into `size` bytes.
@@ -109,9 +106,9 @@ pub extern "C" fn sys_lseek(fd: i32, offset: isize, whence: i32) -> isize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_getdents64(fd: i32, records: *mut dirent64, size: usize) -> i64 {
     // SAFETY: null or writable, and unshared until the call returns (the caller's promise).
-    length(call(|| {
-        table::get(fd)?.read_directory(unsafe { user::bytes_mut(records.cast(), size) }?)
-    })) as i64
+    with_object(fd, |object| {
+        object.read_directory(unsafe { user::bytes_mut(records.cast(), size) }?)
+    }) as i64
 }
 
 /// # Safety
@@ -141,25 +138,25 @@ pub unsafe extern "C" fn sys_unlink(path: *const c_char) -> i32 {
 /// Nothing outlives the machine: there is nothing to synchronise with.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_fsync(fd: i32) -> i32 {
-    status(call(|| table::get(fd).map(drop)))
+    with_object(fd, |_| Ok(())) as i32
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_eventfd(value: u64, flags: i16) -> i32 {
-    number(call(|| {
+    call(|| {
         if flags & !(EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC) != 0 || value == u64::MAX {
             return Err(Errno::EINVAL);
         }
         let counter = EventCounter::new(value, flags & EFD_SEMAPHORE != 0, flags & EFD_NONBLOCK != 0);
         table::insert(heap::try_rc(counter).ok_or(Errno::ENOMEM)?)
-    }))
+    }) as i32
 }
 
 /// # Safety
 /// `path` is null or a zero-terminated string.
 unsafe fn with_path(path: *const c_char, act: fn(&[u8]) -> Result<()>) -> i32 {
     // SAFETY: passed on from this function's own contract.
-    status(call(|| act(unsafe { cstr::bytes(path, PATH_LIMIT) }?)))
+    call(|| act(unsafe { cstr::bytes(path, PATH_LIMIT) }?)) as i32
 }
 
 fn record(of: Stat) -> stat {

@@ -1,6 +1,6 @@
 //! `poll`.
 
-use crate::abi::answer::{call, number};
+use crate::abi::answer::call;
 use crate::abi::user;
 use crate::errno::{Errno, Result};
 use crate::file::table;
@@ -19,13 +19,13 @@ const LIMIT: usize = 8192;
 /// `records` points to `count` records, unshared until the call returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_poll(records: *mut pollfd, count: usize, timeout_ms: i32) -> i32 {
-    number(call(|| {
+    call(|| {
         if count > LIMIT {
             return Err(Errno::EINVAL);
         }
         // SAFETY: valid and unshared until the call returns (the caller's promise).
         poll(unsafe { user::slice_mut(records, count) }?, timeout_ms)
-    }))
+    }) as i32
 }
 
 fn poll(records: &mut [pollfd], timeout_ms: i32) -> Result<i32> {

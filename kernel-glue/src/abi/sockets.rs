@@ -1,12 +1,10 @@
 //! Sockets.
 
-use crate::abi::answer::{call, length, number, status};
+use crate::abi::answer::{call, with_socket};
 use crate::abi::{address, user};
 use crate::errno::{Errno, Result};
 use crate::file::table;
-use crate::heap::Rc;
 use crate::net;
-use crate::object::{Object, Socket};
 use core::ffi::c_void;
 use core::net::SocketAddr;
 use hermit_abi::{AF_INET, AF_INET6, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, sockaddr, socklen_t};
@@ -16,7 +14,7 @@ const OPTION_LIMIT: usize = 256;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_socket(domain: i32, kind: i32, _protocol: i32) -> i32 {
-    number(call(|| {
+    call(|| {
         let v6 = match domain {
             AF_INET => false,
             AF_INET6 => true,
@@ -30,7 +28,7 @@ pub extern "C" fn sys_socket(domain: i32, kind: i32, _protocol: i32) -> i32 {
         let socket = net::socket(v6, stream)?;
         socket.set_nonblocking(kind & SOCK_NONBLOCK != 0)?;
         table::insert(socket)
-    }))
+    }) as i32
 }
 
 /// # Safety
@@ -38,28 +36,24 @@ pub extern "C" fn sys_socket(domain: i32, kind: i32, _protocol: i32) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_bind(fd: i32, name: *const sockaddr, size: socklen_t) -> i32 {
     // SAFETY: passed on from this function's own contract.
-    status(call(|| {
-        with_socket(fd, |socket| socket.bind(unsafe { take_address(name, size) }?))
-    }))
+    with_socket(fd, |socket| socket.bind(unsafe { take_address(name, size) }?)) as i32
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_listen(fd: i32, backlog: i32) -> i32 {
-    status(call(|| {
-        with_socket(fd, |socket| socket.listen(backlog.max(1) as usize))
-    }))
+    with_socket(fd, |socket| socket.listen(backlog.max(1) as usize)) as i32
 }
 
 /// # Safety
 /// `name` and `size` are null, or `*size` says how many bytes at `name` are writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_accept(fd: i32, name: *mut sockaddr, size: *mut socklen_t) -> i32 {
-    number(call(|| {
-        let (accepted, peer) = with_socket(fd, |socket| socket.accept())?;
+    with_socket(fd, |socket| {
+        let (accepted, peer) = socket.accept()?;
         // SAFETY: passed on from this function's own contract.
         unsafe { give_address(peer, name, size) }?;
         table::insert(accepted)
-    }))
+    }) as i32
 }
 
 /// # Safety
@@ -67,19 +61,17 @@ pub unsafe extern "C" fn sys_accept(fd: i32, name: *mut sockaddr, size: *mut soc
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_connect(fd: i32, name: *const sockaddr, size: socklen_t) -> i32 {
     // SAFETY: passed on from this function's own contract.
-    status(call(|| {
-        with_socket(fd, |socket| socket.connect(unsafe { take_address(name, size) }?))
-    }))
+    with_socket(fd, |socket| socket.connect(unsafe { take_address(name, size) }?)) as i32
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_shutdown(fd: i32, how: i32) -> i32 {
-    status(call(|| {
+    with_socket(fd, |socket| {
         if !(0..=2).contains(&how) {
             return Err(Errno::EINVAL);
         }
-        with_socket(fd, |socket| socket.shutdown(how))
-    }))
+        socket.shutdown(how)
+    }) as i32
 }
 
 #[unsafe(no_mangle)]
@@ -91,11 +83,11 @@ pub extern "C" fn sys_shutdown_socket(fd: i32, how: i32) -> i32 {
 /// `buffer` is writable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_recv(fd: i32, buffer: *mut u8, size: usize, flags: i32) -> isize {
-    length(call(|| {
+    with_socket(fd, |socket| {
         // SAFETY: writable and unshared until the call returns (the caller's promise).
         let buffer = unsafe { user::bytes_mut(buffer, size) }?;
-        with_socket(fd, |socket| socket.receive_from(buffer, flags)).map(|(size, _)| size)
-    }))
+        socket.receive_from(buffer, flags).map(|(size, _)| size)
+    })
 }
 
 /// # Safety
@@ -109,16 +101,16 @@ pub unsafe extern "C" fn sys_recvfrom(
     name: *mut sockaddr,
     name_size: *mut socklen_t,
 ) -> isize {
-    length(call(|| {
+    with_socket(fd, |socket| {
         // SAFETY: writable and unshared until the call returns (the caller's promise).
         let buffer = unsafe { user::bytes_mut(buffer, size) }?;
-        let (size, from) = with_socket(fd, |socket| socket.receive_from(buffer, flags))?;
+        let (size, from) = socket.receive_from(buffer, flags)?;
         if let Some(from) = from {
             // SAFETY: passed on from this function's own contract.
             unsafe { give_address(from, name, name_size) }?;
         }
         Ok(size)
-    }))
+    })
 }
 
 /// # Safety
@@ -126,11 +118,9 @@ pub unsafe extern "C" fn sys_recvfrom(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_send(fd: i32, bytes: *const c_void, size: usize, flags: i32) -> isize {
     // SAFETY: readable until the call returns (the caller's promise).
-    length(call(|| {
-        with_socket(fd, |socket| {
-            socket.send_to(unsafe { user::bytes(bytes.cast(), size) }?, flags, None)
-        })
-    }))
+    with_socket(fd, |socket| {
+        socket.send_to(unsafe { user::bytes(bytes.cast(), size) }?, flags, None)
+    })
 }
 
 /// # Safety
@@ -144,7 +134,7 @@ pub unsafe extern "C" fn sys_sendto(
     name: *const sockaddr,
     name_size: socklen_t,
 ) -> isize {
-    length(call(|| {
+    with_socket(fd, |socket| {
         // SAFETY: readable until the call returns (the caller's promise).
         let bytes = unsafe { user::bytes(bytes.cast(), size) }?;
         // SAFETY: passed on from this function's own contract.
@@ -153,8 +143,8 @@ pub unsafe extern "C" fn sys_sendto(
         } else {
             Some(unsafe { take_address(name, name_size) }?)
         };
-        with_socket(fd, |socket| socket.send_to(bytes, flags, to))
-    }))
+        socket.send_to(bytes, flags, to)
+    })
 }
 
 /// # Safety
@@ -162,9 +152,9 @@ pub unsafe extern "C" fn sys_sendto(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_getsockname(fd: i32, name: *mut sockaddr, size: *mut socklen_t) -> i32 {
     // SAFETY: passed on from this function's own contract.
-    status(call(|| unsafe {
-        give_address(with_socket(fd, |socket| socket.local_address())?, name, size)
-    }))
+    with_socket(fd, |socket| unsafe {
+        give_address(socket.local_address()?, name, size)
+    }) as i32
 }
 
 /// # Safety
@@ -172,20 +162,18 @@ pub unsafe extern "C" fn sys_getsockname(fd: i32, name: *mut sockaddr, size: *mu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_getpeername(fd: i32, name: *mut sockaddr, size: *mut socklen_t) -> i32 {
     // SAFETY: passed on from this function's own contract.
-    status(call(|| unsafe {
-        give_address(with_socket(fd, |socket| socket.peer_address())?, name, size)
-    }))
+    with_socket(fd, |socket| unsafe { give_address(socket.peer_address()?, name, size) }) as i32
 }
 
 /// # Safety
 /// `value` is readable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_setsockopt(fd: i32, level: i32, name: i32, value: *const c_void, size: socklen_t) -> i32 {
-    status(call(|| {
+    with_socket(fd, |socket| {
         // SAFETY: readable until the call returns (the caller's promise).
         let value = unsafe { user::bytes(value.cast(), (size as usize).min(OPTION_LIMIT)) }?;
-        with_socket(fd, |socket| socket.set_option(level, name, value))
-    }))
+        socket.set_option(level, name, value)
+    }) as i32
 }
 
 /// # Safety
@@ -198,20 +186,15 @@ pub unsafe extern "C" fn sys_getsockopt(
     value: *mut c_void,
     size: *mut socklen_t,
 ) -> i32 {
-    status(call(|| {
+    with_socket(fd, |socket| {
         // SAFETY: null or a length (the caller's promise).
         let room = (unsafe { user::read(size) }? as usize).min(OPTION_LIMIT);
         // SAFETY: writable and unshared until the call returns (the caller's promise).
         let value = unsafe { user::bytes_mut(value.cast(), room) }?;
-        let written = with_socket(fd, |socket| socket.option(level, name, value))?;
+        let written = socket.option(level, name, value)?;
         // SAFETY: the same length as read above.
         unsafe { user::write(size, written as socklen_t) }
-    }))
-}
-
-fn with_socket<T>(fd: i32, act: impl FnOnce(&dyn Socket) -> Result<T>) -> Result<T> {
-    let object: Rc<dyn Object> = table::get(fd)?;
-    act(object.as_socket().ok_or(Errno::ENOTSOCK)?)
+    }) as i32
 }
 
 /// # Safety

@@ -1,6 +1,6 @@
 //! Threads and futexes.
 
-use crate::abi::answer::{call, number, status};
+use crate::abi::answer::call;
 use crate::abi::{time, user};
 use crate::clock;
 use crate::errno::Errno;
@@ -26,7 +26,7 @@ pub extern "C" fn sys_spawn2(
     } else {
         Priority::Normal
     };
-    call(|| thread::spawn(entry, argument, stack, priority)).unwrap_or(0)
+    call(|| thread::spawn(entry, argument, stack, priority)).max(0) as Tid
 }
 
 /// # Safety
@@ -44,18 +44,18 @@ pub unsafe extern "C" fn sys_spawn(
         return -thread::errno();
     }
     // SAFETY: null is accepted; else writable (the caller's promise).
-    status(call(|| {
+    call(|| {
         if id.is_null() {
             Ok(())
         } else {
             unsafe { user::write(id, started) }
         }
-    }))
+    }) as i32
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_join(id: Tid) -> i32 {
-    status(call(|| Ok(thread::join(id))))
+    call(|| Ok(thread::join(id))) as i32
 }
 
 #[unsafe(no_mangle)]
@@ -95,7 +95,7 @@ pub extern "C" fn sys_errno() -> i32 {
 /// `address` is null or an atomic word that lives until the call returns; `timeout` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_futex_wait(address: *mut u32, expected: u32, timeout: *const timespec, flags: u32) -> i32 {
-    status(call(|| {
+    call(|| {
         if address.is_null() || !address.is_aligned() || flags & !FUTEX_RELATIVE_TIMEOUT != 0 {
             return Err(Errno::EINVAL);
         }
@@ -109,17 +109,17 @@ pub unsafe extern "C" fn sys_futex_wait(address: *mut u32, expected: u32, timeou
         }
         // SAFETY: not null, aligned, and an atomic word for the time of the call (the caller's promise).
         thread::futex_wait(unsafe { AtomicU32::from_ptr(address) }, expected, deadline)
-    }))
+    }) as i32
 }
 
 /// Wakes up to `count` waiters and returns how many. The address is only compared, never read.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_futex_wake(address: *mut u32, count: i32) -> i32 {
-    number(call(|| {
+    call(|| {
         let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
         if address.is_null() {
             return Err(Errno::EINVAL);
         }
         Ok(thread::futex_wake(address.cast::<AtomicU32>(), count).min(i32::MAX as usize) as i32)
-    }))
+    }) as i32
 }

@@ -1,6 +1,6 @@
 //! Clocks and sleeping.
 
-use crate::abi::answer::{call, status};
+use crate::abi::answer::call;
 use crate::abi::user;
 use crate::errno::{Errno, Result};
 use crate::{clock, thread};
@@ -15,7 +15,7 @@ const NANOSECONDS: u64 = 1_000_000_000;
 /// `result` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_clock_gettime(clock_id: i32, result: *mut timespec) -> i32 {
-    status(call(|| {
+    call(|| {
         let now = match clock_id {
             CLOCK_MONOTONIC => clock::now(),
             CLOCK_REALTIME => clock::wall().unwrap_or_else(clock::now),
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn sys_clock_gettime(clock_id: i32, result: *mut timespec)
         };
         // SAFETY: null or writable (the caller's promise).
         unsafe { user::write(result, time) }
-    }))
+    }) as i32
 }
 
 #[unsafe(no_mangle)]
@@ -40,7 +40,7 @@ pub extern "C" fn sys_usleep(microseconds: u64) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_nanosleep(request: *const timespec) -> i32 {
     // SAFETY: null or readable (the caller's promise).
-    status(call(|| Ok(sleep(nanoseconds(unsafe { user::read(request) }?)?))))
+    call(|| Ok(sleep(nanoseconds(unsafe { user::read(request) }?)?))) as i32
 }
 
 /// EINVAL for what is no duration; what is too long to count is as good as for ever.

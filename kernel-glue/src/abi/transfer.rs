@@ -1,9 +1,8 @@
 //! Reading and writing through descriptors.
 
-use crate::abi::answer::{call, length};
+use crate::abi::answer::with_object;
 use crate::abi::user;
 use crate::errno::{Errno, Result};
-use crate::file::table;
 use crate::object::Events;
 use hermit_abi::{IOV_MAX, iovec};
 
@@ -15,7 +14,7 @@ const GATHER: usize = 2048;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_read(fd: i32, buffer: *mut u8, size: usize) -> isize {
     // SAFETY: writable and unshared until the call returns (the caller's promise).
-    length(call(|| table::get(fd)?.read(unsafe { user::bytes_mut(buffer, size) }?)))
+    with_object(fd, |object| object.read(unsafe { user::bytes_mut(buffer, size) }?))
 }
 
 /// # Safety
@@ -23,7 +22,7 @@ pub unsafe extern "C" fn sys_read(fd: i32, buffer: *mut u8, size: usize) -> isiz
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_write(fd: i32, bytes: *const u8, size: usize) -> isize {
     // SAFETY: readable until the call returns (the caller's promise).
-    length(call(|| table::get(fd)?.write(unsafe { user::bytes(bytes, size) }?)))
+    with_object(fd, |object| object.write(unsafe { user::bytes(bytes, size) }?))
 }
 
 /// Fills one buffer after the other; having read something, it goes on only while the next read does not wait.
@@ -32,8 +31,7 @@ pub unsafe extern "C" fn sys_write(fd: i32, bytes: *const u8, size: usize) -> is
 /// `vectors` points to `count` vectors, each writable for its length.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_readv(fd: i32, vectors: *const iovec, count: usize) -> isize {
-    length(call(|| {
-        let object = table::get(fd)?;
+    with_object(fd, |object| {
         let mut total = 0;
         // SAFETY: passed on from this function's own contract.
         for vector in unsafe { checked(vectors, count) }?
@@ -56,7 +54,7 @@ pub unsafe extern "C" fn sys_readv(fd: i32, vectors: *const iovec, count: usize)
             }
         }
         Ok(total)
-    }))
+    })
 }
 
 /// One write of what fits from the start on: a short write, where that is not all, is for the caller to continue.
@@ -66,8 +64,7 @@ pub unsafe extern "C" fn sys_readv(fd: i32, vectors: *const iovec, count: usize)
 /// `vectors` points to `count` vectors, each readable for its length.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_writev(fd: i32, vectors: *const iovec, count: usize) -> isize {
-    length(call(|| {
-        let object = table::get(fd)?;
+    with_object(fd, |object| {
         // SAFETY: passed on from this function's own contract.
         let mut vectors = unsafe { checked(vectors, count) }?
             .iter()
@@ -92,7 +89,7 @@ pub unsafe extern "C" fn sys_writev(fd: i32, vectors: *const iovec, count: usize
             filled += taken;
         }
         object.write(&gathered[..filled])
-    }))
+    })
 }
 
 /// # Safety

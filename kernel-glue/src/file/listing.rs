@@ -17,7 +17,7 @@ pub enum Found {
     Absent,
 }
 
-pub fn find(list: &(impl SortedPaths + ?Sized), path: &[u8]) -> Found {
+pub fn find(list: &dyn SortedPaths, path: &[u8]) -> Found {
     let index = first_at_least(list, path, b"");
     if index < list.len() && list.path(index) == path {
         return Found::Listed(index);
@@ -30,7 +30,7 @@ pub fn find(list: &(impl SortedPaths + ?Sized), path: &[u8]) -> Found {
 }
 
 /// Index of the first path that is not less than `prefix` followed by `rest`.
-pub fn first_at_least(list: &(impl SortedPaths + ?Sized), prefix: &[u8], rest: &[u8]) -> usize {
+pub fn first_at_least(list: &dyn SortedPaths, prefix: &[u8], rest: &[u8]) -> usize {
     let (mut low, mut high) = (0, list.len());
     while low < high {
         let middle = low + (high - low) / 2;
@@ -52,10 +52,7 @@ fn compare(path: &[u8], prefix: &[u8], rest: &[u8]) -> Ordering {
 }
 
 /// The listed paths below `directory`: (index, path relative to it).
-pub fn below<'a>(
-    list: &'a (impl SortedPaths + ?Sized),
-    directory: &'a [u8],
-) -> impl Iterator<Item = (usize, &'a [u8])> + 'a {
+pub fn below<'a>(list: &'a dyn SortedPaths, directory: &'a [u8]) -> impl Iterator<Item = (usize, &'a [u8])> + 'a {
     let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
     let start = first_at_least(list, directory, separator);
     (start..list.len()).map_while(move |index| {
@@ -67,7 +64,7 @@ pub fn below<'a>(
 /// Calls `visit` with the name of each child of `directory` and its index in the list (`None` for an implied
 /// directory). In a list that has entries for directories, such a directory may be visited again as an implied one:
 /// ignore those.
-pub fn children(list: &(impl SortedPaths + ?Sized), directory: &[u8], visit: &mut dyn FnMut(&[u8], Option<usize>)) {
+pub fn children(list: &dyn SortedPaths, directory: &[u8], visit: &mut dyn FnMut(&[u8], Option<usize>)) {
     let mut last: &[u8] = b"";
     for (index, rest) in below(list, directory).filter(|(_, rest)| !rest.is_empty()) {
         let name = rest.split(|byte| *byte == b'/').next().unwrap_or(rest);
@@ -83,7 +80,7 @@ mod tests {
     use super::*;
     use std::{string::String, vec::Vec};
 
-    impl SortedPaths for [&str] {
+    impl SortedPaths for &[&str] {
         fn len(&self) -> usize {
             <[&str]>::len(self)
         }
@@ -92,7 +89,7 @@ mod tests {
         }
     }
 
-    const LIST: &[&str] = &["a", "b-c/x", "b/d", "b/e/f", "b/e/g", "c/d"];
+    const LIST: &&[&str] = &(&["a", "b-c/x", "b/d", "b/e/f", "b/e/g", "c/d"] as &[&str]);
 
     fn names(directory: &str) -> Vec<(String, Option<usize>)> {
         let mut names = Vec::new();
@@ -112,7 +109,7 @@ mod tests {
         for absent in [&b"b/x"[..], b"b/e/", b"zz", b"a/x", b"b/d/x"] {
             assert_eq!(find(LIST, absent), Found::Absent);
         }
-        assert_eq!(find(&[][..] as &[&str], b""), Found::Absent);
+        assert_eq!(find(&(&[] as &[&str]), b""), Found::Absent);
     }
 
     #[test]

@@ -132,7 +132,7 @@ pub fn list(path: &[u8], buffer: &mut [u8]) -> Result<usize> {
             add(DT_DIR, b"tmp");
         }
         listing::children(
-            SPECIALS,
+            &SPECIALS,
             path,
             &mut |name, index| match index.map(|index| SPECIALS[index]) {
                 None => add(DT_DIR, name),
@@ -185,7 +185,7 @@ fn find(path: &[u8]) -> Option<Node> {
     if let Some(relative) = in_memory(path) {
         return find_in_memory(path, relative);
     }
-    let special = listing::find(SPECIALS, path);
+    let special = listing::find(&SPECIALS, path);
     if let Found::Listed(index) = special {
         return SPECIALS[index].is_present().then_some(Node::Special(SPECIALS[index]));
     }

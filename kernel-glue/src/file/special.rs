@@ -38,7 +38,7 @@ pub const SPECIALS: &[Special] = &[
     Special::Statistics,
 ];
 
-impl SortedPaths for [Special] {
+impl SortedPaths for &[Special] {
     fn len(&self) -> usize {
         <[Special]>::len(self)
     }
@@ -51,7 +51,7 @@ impl SortedPaths for [Special] {
 /// Whether `directory` has a child of that name that is or leads to a special file.
 pub fn has_child(directory: &[u8], name: &[u8]) -> bool {
     let mut found = false;
-    listing::children(SPECIALS, directory, &mut |child, _| found |= child == name);
+    listing::children(&SPECIALS, directory, &mut |child, _| found |= child == name);
     found
 }
 
