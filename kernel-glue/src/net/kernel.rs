@@ -104,6 +104,28 @@ pub fn connections() -> usize {
     })
 }
 
+/// Closes every connection the program has open and sends what is queued, before the machine stops. Ends when everything is
+/// acknowledged, or `patience` (ns) after the last progress.
+pub fn drain(patience: u64) {
+    let Ok(stack) = stack() else { return };
+    stack.run(|inner, now| inner.close_all(now));
+    let (mut before, mut progress) = (usize::MAX, super::system::now());
+    loop {
+        let owed = stack.run(|inner, _| inner.owed());
+        let now = super::system::now();
+        if owed < before {
+            (before, progress) = (owed, now);
+        }
+        if owed == 0 || now >= progress.saturating_add(patience) {
+            return;
+        }
+        super::system::wait(&[], now + PAUSE);
+    }
+}
+
+/// How often `drain` looks, ns.
+const PAUSE: u64 = 1_000_000;
+
 /// Text in the kernel heap; what does not fit there is cut off.
 struct Text(Vec<u8>);
 

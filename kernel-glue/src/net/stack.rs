@@ -381,6 +381,34 @@ impl Inner {
         self.settle(index, State::Listen, now);
     }
 
+    /// Closes the sending half of every connection to the outside that the program still has.
+    pub fn close_all(&mut self, now: u64) {
+        let mut from = 0;
+        while let Some(index) = self.connections.next_index(from) {
+            from = index + 1;
+            let connection = self.connections.get(index);
+            if connection.link == LinkId::Outside && connection.owner == Owner::Program {
+                let was = connection.state();
+                connection.socket_mut().close();
+                self.settle(index, was, now);
+            }
+        }
+    }
+
+    /// Bytes, FINs included, that peers outside have not acknowledged.
+    pub fn owed(&mut self) -> usize {
+        let (mut from, mut owed) = (0, 0);
+        while let Some(index) = self.connections.next_index(from) {
+            from = index + 1;
+            let connection = self.connections.get(index);
+            let unsent = matches!(connection.state(), State::FinWait1 | State::Closing | State::LastAck);
+            if connection.link == LinkId::Outside {
+                owed += connection.socket().send_queue() + unsent as usize;
+            }
+        }
+        owed
+    }
+
     pub fn remove(&mut self, index: u32) {
         let connection = self.connections.get(index);
         self.resting -= connection.resting as usize;
