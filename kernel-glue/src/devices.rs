@@ -1,6 +1,5 @@
 //! Finds the machine's devices: virtio over MMIO and PCI (later: block devices, Xen's).
 
-use crate::boot;
 use crate::clock;
 use crate::entropy::weak;
 use crate::heap::{self, Box};
@@ -11,11 +10,13 @@ use crate::pci::address_space::AddressSpace;
 use crate::pci::configuration::ConfigurationSpace;
 use crate::pci::scan;
 use crate::virtio::attach::{MmioDevice, PciDevice};
+use crate::virtio::command_line::Place;
 use crate::virtio::entropy::Entropy;
 use crate::virtio::events::Events;
 use crate::virtio::network::Network;
 use crate::virtio::transport::{Failure, Transport};
-use crate::virtio::{command_line, device_type, pci};
+use crate::virtio::{command_line, described, device_type, pci};
+use crate::{acpi, boot};
 use core::fmt;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -68,27 +69,34 @@ fn probe_command_line(devices: &mut Devices) {
                 continue;
             }
         };
-        let Some(device) = MmioDevice::open(place) else {
-            continue;
-        };
-        let name = format_args!("virtio_mmio.device at {:#x}", place.address);
-        match device.device_type() {
-            device_type::NETWORK => devices.add_network(device.transport, || device.connect(), name),
-            device_type::ENTROPY => add_entropy(device.transport, name),
-            _ => {}
-        }
+        probe_mmio(place, devices);
     }
 }
 
-/// Ports first: two instructions an access, nothing to map. ECAM where a machine has only that.
+fn probe_mmio(place: Place, devices: &mut Devices) {
+    let Some(device) = MmioDevice::open(place) else { return };
+    let name = format_args!("virtio_mmio.device at {:#x}", place.address);
+    match device.device_type() {
+        device_type::NETWORK => devices.add_network(device.transport, || device.connect(), name),
+        device_type::ENTROPY => add_entropy(device.transport, name),
+        _ => {}
+    }
+}
+
+/// Ports first: two instructions an access, nothing to map. Where a machine has none, ACPI says what it has instead.
 fn probe_pci(devices: &mut Devices) {
     match Ports::find() {
         Some(ports) => probe_functions(&ports, devices),
-        None => {
-            if let Some((base, last_bus)) = crate::acpi::ecam() {
-                probe_functions(&Ecam::new(base, last_bus), devices);
-            }
-        }
+        None => probe_described(devices),
+    }
+}
+
+fn probe_described(devices: &mut Devices) {
+    if let Some((base, last_bus)) = acpi::ecam() {
+        probe_functions(&Ecam::new(base, last_bus), devices);
+    }
+    if let Some(dsdt) = acpi::fixed_table().and_then(|fixed| acpi::dsdt(&fixed)) {
+        described::places(dsdt).for_each(|place| probe_mmio(place, devices));
     }
 }
 

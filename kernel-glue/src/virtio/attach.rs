@@ -192,7 +192,7 @@ fn map(bars: &[Option<Bar>], place: &Place) -> Option<Window> {
     )
 }
 
-/// A device named on the kernel command line.
+/// A device named on the kernel command line or by ACPI.
 pub struct MmioDevice {
     place: MmioPlace,
     pub transport: &'static Mmio<Window>,
@@ -229,8 +229,8 @@ impl MmioDevice {
         self.transport.device_type()
     }
 
-    /// Gives the device its interrupt: edge-triggered, as Linux takes these words. The handler acknowledges at the
-    /// device, so an edge follows each time.
+    /// Gives the device its interrupt. The handler acknowledges at the device, so the line falls and an edge follows each
+    /// time.
     pub fn connect(&self) -> Option<&'static Events> {
         let (events, handlers) = claim_events()?;
         let (status, acknowledge) = INTERRUPT_REGISTERS;
@@ -238,7 +238,7 @@ impl MmioDevice {
         let (status, acknowledge) = (registers.address(status, 4)?, registers.address(acknowledge, 4)?);
         // SAFETY: an MMIO device's status and acknowledge registers, 32 bits wide, inside a window mapped for ever.
         unsafe { events.use_mmio_status(status, acknowledge) };
-        let routed = interrupt::claim(handlers.0).is_some_and(|vector| route_edge(self.place.interrupt, &vector));
+        let routed = interrupt::claim(handlers.0).is_some_and(|vector| route(&self.place, &vector));
         if !routed {
             let MmioPlace { address, interrupt, .. } = self.place;
             report(format_args!(
@@ -250,8 +250,8 @@ impl MmioDevice {
     }
 }
 
-fn route_edge(gsi: u32, vector: &Vector) -> bool {
-    interrupt::route(gsi, vector, false, false)
+fn route(place: &MmioPlace, vector: &Vector) -> bool {
+    interrupt::route(place.interrupt, vector, place.level_triggered, place.active_low)
 }
 
 fn claim_events() -> Option<(&'static Events, (fn(), fn()))> {

@@ -10,6 +10,8 @@ pub struct Place {
     pub size: u64,
     /// Global system interrupt.
     pub interrupt: u32,
+    pub level_triggered: bool,
+    pub active_low: bool,
 }
 
 const PREFIX: &str = "virtio_mmio.device=";
@@ -28,10 +30,13 @@ fn place(value: &str) -> Option<Place> {
     let interrupt = u32::try_from(number(parts.next()?)?).ok()?;
     let size = number(size)?;
     address.checked_add(size)?;
+    // Linux takes these words as ISA interrupts are: edge-triggered, active high.
     (size != 0).then_some(Place {
         address,
         size,
         interrupt,
+        level_triggered: false,
+        active_low: false,
     })
 }
 
@@ -63,11 +68,14 @@ mod tests {
             address: 0xfeb0_0e00,
             size: 512,
             interrupt: 12,
+            level_triggered: false,
+            active_low: false,
         };
         let firecracker = Place {
             address: 0xd000_0000,
             size: 4096,
             interrupt: 5,
+            ..qemu
         };
         assert_eq!(found, [qemu, firecracker]);
     }

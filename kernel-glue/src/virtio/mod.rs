@@ -5,6 +5,7 @@
 //! checked before use, and a device that breaks the rules is reset, never believed.
 
 pub mod command_line;
+pub mod described;
 pub mod entropy;
 pub mod events;
 pub mod memory;
