@@ -3,14 +3,16 @@
 
 use super::{exceptions::Frame, image, paging};
 use crate::console::raw;
-use crate::{memory, power, thread};
+use crate::{critical, memory, power, thread};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Exit statuses as a shell gives them for SIGSEGV.
 const STATUS: i32 = 139;
-const MOST_ADDRESSES: usize = 32;
+const MOST_ADDRESSES: usize = 48;
 /// How far above the stack pointer return addresses are looked for, bytes.
-const MOST_STACK: u64 = 64 << 10;
+const MOST_STACK: u64 = 16 << 10;
+
+const NO_STACK_MEMORY: &str = "out of memory for a stack";
 
 /// Intel SDM volume 3, table 6-1.
 fn name(vector: u64) -> &'static str {
@@ -47,7 +49,7 @@ fn cause(frame: &Frame, address: u64) -> &'static str {
     match frame.vector {
         14 if memory::is_guard(address) => "stack overflow",
         14 if address < 4096 => "null pointer",
-        14 if memory::is_stack(address) && !present => "out of memory for a stack",
+        14 if memory::is_stack(address) && !present => NO_STACK_MEMORY,
         14 if fetch => "execution of data",
         14 if write && present => "write to read-only memory",
         14 => "no memory there",
@@ -66,14 +68,17 @@ pub fn report(frame: &Frame, address: u64) -> ! {
         power::exit(STATUS);
     }
     let cause = cause(frame, address);
-    if cause == "out of memory for a stack" {
+    let status = if cause == NO_STACK_MEMORY {
+        power::OUT_OF_MEMORY
+    } else {
+        STATUS
+    };
+    if cause == NO_STACK_MEMORY {
         raw!(
             "out of memory: the stack of thread {} asked for 4096 bytes, {}\n",
             thread::current_id(),
             memory::Room
         );
-        print_return_addresses(frame.rsp);
-        power::exit(power::OUT_OF_MEMORY);
     }
     raw!(
         "fault: {} (vector {}) error {:#x}",
@@ -111,32 +116,70 @@ pub fn report(frame: &Frame, address: u64) -> ! {
         frame.r14,
         frame.r15
     );
-    if image::text().contains(&frame.rip) {
-        raw!("fault:   at {:#x}\n", frame.rip);
-    }
     print_return_addresses(frame.rsp);
-    power::exit(STATUS)
+    power::exit(status)
 }
 
-/// Prints `fault:   at ADDRESS` for the words above `stack_pointer` that look like return addresses: they lie in the text just
-/// behind a call instruction. (Without unwind tables, which would cost the image a quarter of its size, a stale one may be among them.)
+/// Prints `fault:   at ADDRESS sp+OFFSET` for each word above `stack_pointer` that may be a return address: it lies in the text
+/// just behind a call instruction. Stale ones are among them: unwind tables would cost the image a quarter of its size, so the
+/// host sorts them out with those of the unstripped twin.
 pub fn print_return_addresses(stack_pointer: u64) {
-    let mut at = stack_pointer.next_multiple_of(8);
+    let first = stack_pointer.next_multiple_of(8);
+    let mut at = first;
     let end = at.saturating_add(MOST_STACK);
-    let (mut found, mut last) = (0, 0);
+    let mut found = 0;
     while at < end && found < MOST_ADDRESSES {
-        if (at % 4096 == 0 || at == stack_pointer.next_multiple_of(8)) && !paging::is_present(at) {
-            at = (at + 4096) & !4095;
+        if (at % paging::PAGE == 0 || at == first) && !paging::is_present(at) {
+            at = (at + paging::PAGE) & !(paging::PAGE - 1);
             continue;
         }
         // SAFETY: the page is mapped, as just checked, and aligned reads do not leave it.
         let word = unsafe { (at as *const u64).read_volatile() };
-        if word != last && follows_call(word) {
-            raw!("fault:   at {word:#x}\n");
-            (found, last) = (found + 1, word);
+        if follows_call(word) {
+            raw!("fault:   at {word:#x} sp+{:#x}\n", at - stack_pointer);
+            found += 1;
         }
         at += 8;
     }
+}
+
+core::arch::global_asm!(
+    r#"
+.section .text
+// std's abort. Its caller's registers are what the report begins with.
+.global sys_abort
+sys_abort:
+  movq (%rsp), %rdi
+  leaq 8(%rsp), %rsi
+  movq %rbp, %rdx
+  subq $8, %rsp
+  call {abort}
+  ud2
+"#,
+    abort = sym abort,
+    options(att_syntax)
+);
+
+/// The program gave up (a panic, a failed assertion, exhausted memory): says where, and ends the machine.
+extern "C" fn abort(rip: u64, rsp: u64, rbp: u64) -> ! {
+    core::mem::forget(critical::enter());
+    let status = match memory::exhausted() {
+        Some(bytes) => {
+            raw!(
+                "out of memory: thread {} asked for {bytes} bytes, {}\n",
+                thread::current_id(),
+                memory::Room
+            );
+            power::OUT_OF_MEMORY
+        }
+        None => power::ABORTED,
+    };
+    raw!(
+        "fault: abort in thread {}\nfault: rip {rip:#x} rsp {rsp:#x} rbp {rbp:#x}\n",
+        thread::current_id()
+    );
+    print_return_addresses(rsp);
+    power::exit(status)
 }
 
 /// True when the instruction before `address` is a call: E8 rel32, or FF /2 with a register or memory operand (2 to 7 bytes, one
