@@ -53,7 +53,8 @@ pub struct HttpReport {
     pub latency_p99_ms: f64,
     /// On all virtual CPUs, under TCG.
     pub instructions_per_request: f64,
-    /// Failed connections and answers other than 2xx and 3xx, in both runs.
+    /// Failed connections and answers other than 2xx and 3xx, in both runs. Connections that the host's queue of one makes wait
+    /// for more than 2 s are among them, so a few at tens of clients are usual.
     pub errors: u64,
     pub accel: Accel,
 }
