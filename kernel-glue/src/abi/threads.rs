@@ -12,7 +12,8 @@ use hermit_abi::{FUTEX_RELATIVE_TIMEOUT, HIGH_PRIO, Tid, timespec};
 const DEFAULT_STACK: usize = 1 << 20;
 
 /// Starts a thread; 0 when it cannot be started. Everything below `HIGH_PRIO` is the normal priority. `core` is
-/// ignored: one CPU runs.
+/// ignored: one CPU runs. A thread is at least as urgent as the one that starts it: the agent's threads must not wait
+/// behind an app that computes before they can say that they are urgent (std always asks for the normal priority).
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_spawn2(
     entry: extern "C" fn(usize),
@@ -26,7 +27,7 @@ pub extern "C" fn sys_spawn2(
     } else {
         Priority::Normal
     };
-    call(|| thread::spawn(entry, argument, stack, priority)).max(0) as Tid
+    call(|| thread::spawn(entry, argument, stack, priority.max(thread::priority()))).max(0) as Tid
 }
 
 /// # Safety

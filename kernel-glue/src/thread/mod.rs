@@ -18,8 +18,8 @@ pub use crate::thread_types::{Channel, Wake};
 pub use life::{begin, exit, join, spawn};
 #[cfg(target_os = "hermit")]
 pub use scheduler::{
-    Poller, current_id, errno, leave_kernel, preempted, set_errno, set_poller, set_priority, start, statistics,
-    yield_now,
+    Poller, current_id, errno, leave_kernel, preempted, priority, set_errno, set_poller, set_priority, start,
+    statistics, yield_now,
 };
 #[cfg(target_os = "hermit")]
 pub use waiting::{futex_wait, futex_wake, wait, wake};

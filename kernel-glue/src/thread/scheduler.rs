@@ -176,6 +176,11 @@ pub fn set_errno(errno: i32) {
     }
 }
 
+/// The calling thread's priority.
+pub fn priority() -> Priority {
+    current().map_or(Priority::Normal, |thread| thread.priority)
+}
+
 /// Changes the calling thread's priority.
 pub fn set_priority(priority: Priority) {
     let _critical = critical::enter();
