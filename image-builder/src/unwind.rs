@@ -4,7 +4,7 @@
 //! pointer its caller's return address lies, and the report says what lies there: the chain is exact. Where it breaks (assembly, a frame
 //! without table), the next word that follows a call of the function in question is taken, and marked as a guess.
 
-use crate::elf::{PT_LOAD, read::Executable};
+use crate::elf::{PF_X, PT_LOAD, read::Executable};
 use gimli::{
     BaseAddresses, CfaRule, DebugFrame, EndianSlice, LittleEndian, RegisterRule, UnwindContext, UnwindSection, X86_64,
 };
@@ -43,7 +43,7 @@ pub struct Unwinder {
     frames: Vec<u8>,
     /// Functions' ends by their starts.
     functions: BTreeMap<u64, u64>,
-    /// Loaded bytes by address.
+    /// Executable bytes by address.
     code: Vec<(u64, Vec<u8>)>,
 }
 
@@ -70,7 +70,7 @@ impl Unwinder {
             .ok()?
             .segments
             .into_iter()
-            .filter(|segment| segment.kind == PT_LOAD);
+            .filter(|segment| segment.kind == PT_LOAD && segment.flags & PF_X != 0);
         Some(Self {
             frames: frames.to_vec(),
             functions: functions.collect(),
@@ -104,7 +104,7 @@ impl Unwinder {
         }];
         let mut place = start;
         while calls.len() < LONGEST {
-            let certain = self.caller(&place, stack);
+            let certain = self.caller(&place, stack).or_else(|| self.stray(&place, stack));
             let guess = certain.is_none();
             let Some(next) = certain.or_else(|| self.guess(&place, stack)) else {
                 break;
@@ -158,6 +158,21 @@ impl Unwinder {
             exact: false,
             risen: end,
             base,
+        })
+    }
+
+    /// The caller of what is no code: nothing was pushed since the call.
+    fn stray(&self, place: &Place, stack: &Stack) -> Option<Place> {
+        let is_code = |(start, bytes): &(u64, Vec<u8>)| (*start..*start + bytes.len() as u64).contains(&place.address);
+        if !place.exact || self.code.iter().any(is_code) {
+            return None;
+        }
+        let (distance, address) = stack.words.first().filter(|(distance, _)| *distance == 0)?;
+        Some(Place {
+            address: *address,
+            exact: false,
+            risen: distance + 8,
+            base: place.base,
         })
     }
 
@@ -232,6 +247,21 @@ mod tests {
                 guess
             ]
         );
+    }
+
+    #[test]
+    fn the_caller_of_what_is_no_code_is_the_word_it_left() {
+        let stack = Stack {
+            instruction: Some(0x5000),
+            words: vec![(0, 0x1005), (8, 0x1030)],
+            ..Stack::default()
+        };
+        let caller = Call {
+            address: 0x1005,
+            exact: false,
+            guess: false,
+        };
+        assert_eq!(unwinder().calls(&stack)[1], caller);
     }
 
     #[test]
