@@ -32,19 +32,24 @@ pub fn block<R>(
 ) -> Result<R> {
     let mut deadline = None;
     loop {
-        let channel = match stack.run(&mut attempt) {
+        match stack.run(&mut attempt) {
             Ok(result) => return Ok(result),
             Err(Stop::Failed(errno)) => return Err(errno),
             Err(Stop::Wait(_)) if nonblocking => return Err(Errno::EAGAIN),
-            Err(Stop::Wait(channel)) => channel,
-        };
-        let deadline = *deadline.get_or_insert_with(|| match timeout {
-            0 => u64::MAX,
-            timeout => system::now().saturating_add(timeout),
-        });
-        if system::wait(&[channel], deadline) == Wake::TimedOut {
-            return Err(Errno::EAGAIN);
+            Err(Stop::Wait(channel)) => wait(channel, timeout, &mut deadline)?,
         }
+    }
+}
+
+#[inline(never)]
+fn wait(channel: Channel, timeout: u64, deadline: &mut Option<u64>) -> Result<()> {
+    let deadline = *deadline.get_or_insert_with(|| match timeout {
+        0 => u64::MAX,
+        timeout => system::now().saturating_add(timeout),
+    });
+    match system::wait(&[channel], deadline) {
+        Wake::TimedOut => Err(Errno::EAGAIN),
+        Wake::Woken => Ok(()),
     }
 }
 

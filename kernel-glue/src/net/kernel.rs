@@ -80,21 +80,21 @@ pub fn configure(text: &str) -> Result<()> {
 pub fn describe() -> Vec<u8> {
     let mut text = Text(heap::vec());
     if let Ok(stack) = stack() {
-        let _ = stack.run(|inner, _| inner.setup.describe(&inner.links, &mut text));
+        let _ = stack.look(|inner| inner.setup.describe(&inner.links, &mut text));
     }
     text.0
 }
 
 /// The device's counters; zero without one.
 pub fn counters() -> Counters {
-    let counters = |stack: &Rc<Stack>| stack.run(|inner, _| inner.links.nic.map(|nic| nic.counters()));
+    let counters = |stack: &Rc<Stack>| stack.look(|inner| inner.links.nic.map(|nic| nic.counters()));
     stack().ok().and_then(counters).unwrap_or_default()
 }
 
 /// TCP connections to the outside that exist now, closing ones included.
 pub fn connections() -> usize {
     let Ok(stack) = stack() else { return 0 };
-    stack.run(|inner, _| {
+    stack.look(|inner| {
         let (mut from, mut count) = (0, 0);
         while let Some(index) = inner.connections.next_index(from) {
             from = index + 1;
@@ -111,7 +111,7 @@ pub fn drain(patience: u64) {
     stack.run(|inner, now| inner.close_all(now));
     let (mut before, mut progress) = (usize::MAX, super::system::now());
     loop {
-        let owed = stack.run(|inner, _| inner.owed());
+        let owed = stack.look(|inner| inner.owed());
         let now = super::system::now();
         if owed < before {
             (before, progress) = (owed, now);

@@ -97,7 +97,7 @@ fn bind(
 ) -> crate::errno::Result<ports::Binding> {
     use crate::errno::Errno;
     let address = address::specified(local.addr);
-    let own = |address| stack.run(|inner, _| block::is_own(inner, &address));
+    let own = |address| stack.look(|inner| block::is_own(inner, &address));
     if let Some(address) = address
         && !own(address)
         && address.is_unicast()
@@ -109,7 +109,7 @@ fn bind(
         }
     }
     let v6 = address.is_none() && dual;
-    stack.run(|inner, _| {
+    stack.look(|inner| {
         inner.ports.bind(ports::Binding {
             protocol,
             port: local.port,

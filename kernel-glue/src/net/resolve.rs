@@ -1,28 +1,20 @@
-//! Names to addresses: literals, localhost, then DNS.
+//! Names to addresses, by DNS.
 
 use super::block::{Stop, block};
 use super::setup::{Setup, State, has_route};
 use super::stack::{Inner, Stack};
 use crate::errno::{Errno, Result};
 use crate::heap::{self, Vec};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 use smoltcp::socket::dns::{self, GetQueryResultError, QueryHandle, StartQueryError};
 use smoltcp::wire::{DnsQueryType, IpAddress};
 
 /// A whole resolution takes at most this long (ns); smoltcp gives each server 10 s.
 const LONGEST: u64 = 20_000_000_000;
 
-/// The addresses of `name`, those of the wanted families, IPv4 first. ENOENT: there is no such name. EAGAIN: no answer, or no
-/// server known. ENETDOWN: no network.
+/// The addresses DNS knows of `name` (not a literal, not localhost), those of the wanted families, IPv4 first. ENOENT: there is
+/// no such name. EAGAIN: no answer, or no server known. ENETDOWN: no network.
 pub fn resolve(stack: &Stack, name: &str, v4: bool, v6: bool) -> Result<Vec<IpAddr>> {
-    if let Some(known) = known(name) {
-        return collect(
-            known
-                .into_iter()
-                .flatten()
-                .filter(|address| if address.is_ipv4() { v4 } else { v6 }),
-        );
-    }
     wait_for_server(stack)?;
     let mut questions = stack.run(|inner, now| Questions::ask(inner, name, v4, v6, now))?;
     let answer = block(stack, false, LONGEST, |inner, _| {
@@ -32,40 +24,12 @@ pub fn resolve(stack: &Stack, name: &str, v4: bool, v6: bool) -> Result<Vec<IpAd
             false => Ok(()),
         }
     });
-    stack.run(|inner, _| questions.cancel(&mut inner.setup));
-    match answer {
-        Ok(()) if questions.answers.is_empty() => Err(Errno::ENOENT),
-        Ok(()) => collect(questions.answers.into_iter()),
-        Err(error) => Err(error),
-    }
-}
-
-fn known(name: &str) -> Option<[Option<IpAddr>; 2]> {
-    let literal: Option<IpAddr> = name.parse().ok();
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let local = name
-        .rsplit('.')
-        .next()
-        .is_some_and(|top| top.eq_ignore_ascii_case("localhost"));
-    match literal {
-        Some(address) => Some([Some(address), None]),
-        // RFC 6761 6.3: never asked on the network.
-        None if local => Some([Some(Ipv4Addr::LOCALHOST.into()), Some(Ipv6Addr::LOCALHOST.into())]),
-        None => None,
-    }
-}
-
-fn collect(addresses: impl Iterator<Item = IpAddr>) -> Result<Vec<IpAddr>> {
-    let mut result = heap::vec();
-    for address in addresses {
-        result.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        result.push(address);
-    }
-    if result.is_empty() {
+    stack.look(|inner| questions.cancel(&mut inner.setup));
+    answer.and(if questions.answers.is_empty() {
         Err(Errno::ENOENT)
     } else {
-        Ok(result)
-    }
+        Ok(questions.answers)
+    })
 }
 
 fn wait_for_server(stack: &Stack) -> Result<()> {

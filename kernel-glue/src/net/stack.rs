@@ -93,9 +93,13 @@ impl Stack {
         let mut inner = self.inner.borrow_mut();
         let now = system::now();
         let result = work(&mut inner, now);
-        inner.finish(now);
-        self.next.set(inner.next);
+        self.next.set(inner.finish(now));
         result
+    }
+
+    /// Runs `work`, which neither sends nor sets timers.
+    pub fn look<R>(&self, work: impl FnOnce(&mut Inner) -> R) -> R {
+        work(&mut self.inner.borrow_mut())
     }
 
     /// Takes a bounded number of frames, runs the timers that are due, and sends.
@@ -106,8 +110,7 @@ impl Stack {
             if inner.next <= now {
                 inner.timers(now);
             }
-            inner.finish(now);
-            self.next.set(inner.next);
+            self.next.set(inner.finish(now));
         }
     }
 
@@ -152,22 +155,30 @@ impl Inner {
         self.next = now;
     }
 
-    /// Empties the loopback queue and rings the device's doorbell.
-    fn finish(&mut self, now: u64) {
-        let loopback = self.links.loopback.device;
-        for _ in 0..EGRESS_BURST * 2 {
-            if !loopback.receive(&mut |packet| self.ingress(LinkId::Loopback, packet, now)) {
-                break;
-            }
-        }
-        if loopback.can_receive() {
-            self.next = now;
+    /// Empties the loopback queue and rings the device's doorbell; answers when the stack next wants to be polled.
+    #[inline(never)]
+    fn finish(&mut self, now: u64) -> u64 {
+        if self.links.loopback.device.can_receive() {
+            self.loop_back(now);
         }
         if let Some(link) = &self.links.outside {
             link.device.flush();
         }
+        self.next
     }
 
+    #[cold]
+    fn loop_back(&mut self, now: u64) {
+        let loopback = self.links.loopback.device;
+        for _ in 0..EGRESS_BURST * 2 {
+            if !loopback.receive(&mut |packet| self.ingress(LinkId::Loopback, packet, now)) {
+                return;
+            }
+        }
+        self.next = now;
+    }
+
+    #[inline(never)]
     fn ingress(&mut self, link: LinkId, frame: &[u8], now: u64) {
         match classify(frame, link == LinkId::Outside) {
             Kind::Tcp { flow, opens } => self.tcp_ingress(link, frame, flow, opens, now),

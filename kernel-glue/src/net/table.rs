@@ -36,7 +36,7 @@ impl Table {
     pub fn get(&mut self, index: u32) -> &mut Connection {
         match self.slots.get_mut(index as usize) {
             Some(Some(connection)) => connection,
-            _ => unreachable!("an index is held only by the connection's one owner"),
+            _ => gone(),
         }
     }
 
@@ -135,6 +135,13 @@ impl Table {
         let mixed = ((ports ^ self.seed) as u64 * 0x9e37_79b9) ^ (address.wrapping_add(self.seed) as u64 * 0x85eb_ca6b);
         ((mixed >> 16) as usize) & self.heads.len().wrapping_sub(1)
     }
+}
+
+/// An index is held only by the connection's one owner.
+#[cold]
+#[inline(never)]
+fn gone() -> ! {
+    unreachable!("a connection was used after its end")
 }
 
 #[cfg(test)]

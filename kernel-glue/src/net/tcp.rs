@@ -276,7 +276,7 @@ impl Object for TcpSocket {
 
     fn ready(&self, interest: Events) -> Events {
         let always = abi::POLLERR | abi::POLLHUP;
-        let events = self.stack.run(|inner, _| match self.state.get() {
+        let events = self.stack.look(|inner| match self.state.get() {
             State::Fresh => WRITABLE | abi::POLLHUP,
             State::Listening(id) => match inner.listeners.get(id) {
                 Some(listener) if !listener.ready.is_empty() => READABLE,
@@ -312,7 +312,7 @@ impl Object for TcpSocket {
 
     fn subscribe(&self, interest: Events, channels: &mut Vec<Channel>) -> Result<()> {
         channels.try_reserve(2).map_err(|_| Errno::ENOMEM)?;
-        self.stack.run(|inner, _| match self.state.get() {
+        self.stack.look(|inner| match self.state.get() {
             State::Fresh => {}
             State::Listening(id) => {
                 if let Some(listener) = inner.listeners.get(id) {
@@ -361,7 +361,7 @@ impl Socket for TcpSocket {
         match self.state.get() {
             State::Fresh => {}
             State::Listening(id) => {
-                return self.stack.run(|inner, _| {
+                return self.stack.look(|inner| {
                     let listener = inner.listeners.get(id).ok_or(Errno::EINVAL)?;
                     listener.backlog = backlog.clamp(1, super::listener::MOST_BACKLOG);
                     Ok(())
@@ -417,7 +417,7 @@ impl Socket for TcpSocket {
             State::Fresh => {}
             State::Listening(_) => return Err(Errno::EISCONN),
             State::Stream(index) => {
-                let (connecting, closed) = self.stack.run(|inner, _| {
+                let (connecting, closed) = self.stack.look(|inner| {
                     let connection = inner.connections.get(index);
                     (
                         connection.connecting(),
@@ -471,7 +471,7 @@ impl Socket for TcpSocket {
 
     fn local_address(&self) -> Result<SocketAddr> {
         if let State::Stream(index) = self.state.get() {
-            let flow = self.stack.run(|inner, _| inner.connections.get(index).flow);
+            let flow = self.stack.look(|inner| inner.connections.get(index).flow);
             return Ok(socket_address(flow.local, self.v6));
         }
         Ok(match self.binding.get() {
@@ -487,7 +487,7 @@ impl Socket for TcpSocket {
 
     fn peer_address(&self) -> Result<SocketAddr> {
         let index = self.stream()?;
-        self.stack.run(|inner, _| {
+        self.stack.look(|inner| {
             let connection = inner.connections.get(index);
             match connection.connecting() || connection.state() == TcpState::Closed {
                 true => Err(Errno::ENOTCONN),
@@ -527,14 +527,14 @@ impl Socket for TcpSocket {
         let stream = self.stream();
         match (level, name, stream) {
             (abi::SOL_SOCKET, abi::SO_ERROR, Ok(index)) => {
-                let error = self.stack.run(|inner, _| inner.connections.get(index).error.take());
+                let error = self.stack.look(|inner| inner.connections.get(index).error.take());
                 write_i32(value, error.map_or(0, |error| error.0))
             }
             (abi::SOL_SOCKET, abi::SO_ERROR, _) => write_i32(value, 0),
             (abi::SOL_SOCKET, abi::SO_SNDBUF | abi::SO_RCVBUF, Ok(index)) => {
                 let size = self
                     .stack
-                    .run(|inner, _| inner.connections.get(index).socket().send_capacity());
+                    .look(|inner| inner.connections.get(index).socket().send_capacity());
                 write_i32(value, size as i32)
             }
             (abi::SOL_SOCKET, abi::SO_SNDBUF | abi::SO_RCVBUF, _) => write_i32(value, 8192),

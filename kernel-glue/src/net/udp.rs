@@ -54,7 +54,7 @@ impl UdpSocket {
     }
 
     fn on<R>(&self, id: u32, work: impl FnOnce(&mut Datagram) -> R) -> Result<R> {
-        self.stack.run(|inner, _| inner.datagrams.get(id).map(work))
+        self.stack.look(|inner| inner.datagrams.get(id).map(work))
     }
 
     fn receive(&self, buffer: &mut [u8], peek: bool) -> Result<(usize, IpEndpoint)> {
@@ -166,7 +166,7 @@ impl UdpSocket {
 
 impl Drop for UdpSocket {
     fn drop(&mut self) {
-        self.stack.run(|inner, _| {
+        self.stack.look(|inner| {
             if let Some(id) = self.id.get() {
                 inner.datagrams.remove(id);
             }
@@ -205,7 +205,7 @@ impl Object for UdpSocket {
     }
 
     fn ready(&self, interest: Events) -> Events {
-        let events = self.stack.run(|inner, _| self.events(inner));
+        let events = self.stack.look(|inner| self.events(inner));
         Events(events & (interest.0 | abi::POLLERR | abi::POLLHUP))
     }
 
@@ -286,7 +286,7 @@ impl Socket for UdpSocket {
         let peer = self.peer_address().ok().and_then(|peer| endpoint(peer, self.v6).ok());
         let address = binding.address.or_else(|| {
             let peer = peer?.addr;
-            self.stack.run(|inner, _| match super::block::is_own(inner, &peer) {
+            self.stack.look(|inner| match super::block::is_own(inner, &peer) {
                 true => Some(peer),
                 false => inner.links.outside.as_ref()?.interface.get_source_address(&peer),
             })
