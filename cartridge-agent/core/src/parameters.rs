@@ -308,8 +308,15 @@ fn occurrences(text: &[u8], key: &str, count: usize) -> usize {
 #[inline(never)]
 fn last_value<'a>(text: &'a [u8], key: &str) -> Option<&'a str> {
     let mut last = "";
-    for (name, value) in Items::new(text).flatten() {
-        if name == key {
+    let mut items = Items::new(text);
+    while items.number < ITEM_LIMIT
+        && let Some(item) = items.next_bytes()
+    {
+        // Only what can be the item asked for is checked and taken apart: look-ups are most of reading the settings.
+        if item.starts_with(key.as_bytes())
+            && let Ok((name, value)) = key_and_value(items.number, item)
+            && name == key
+        {
             last = value;
         }
     }
