@@ -12,6 +12,7 @@ fn main() -> anyhow::Result<()> {
         address,
         expected,
         load_seconds: 3,
+        behind_qemu: true,
     };
     let mut cases = CASES.to_vec();
     if words.iter().any(|word| word == "site") {

@@ -86,10 +86,12 @@ impl Target {
             Place::Process => process(app, parameters)?,
             Place::Machine(machine) => machine_of(app, machine, parameters)?,
         };
+        let behind_qemu = place != Place::Process;
         let service = Service {
             address: service,
             expected,
             load_seconds: 5,
+            behind_qemu,
         };
         Ok(Target {
             name,
@@ -185,14 +187,12 @@ impl Target {
     }
 }
 
-/// One request to a management endpoint, on a connection of its own.
+/// One request to a management endpoint, on a connection of its own. We close it, so that none lingers in the guest.
 pub fn manage(address: SocketAddr, method: &str, path: &str, token: Option<&str>) -> Result<Answer> {
     let mut client = Client::connect(address).with_context(|| format!("{method} {path}"))?;
     let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
     let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
-    client.send(
-        format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{token}{length}Connection: close\r\n\r\n").as_bytes(),
-    )?;
+    client.send(format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{token}{length}\r\n").as_bytes())?;
     client.answer().with_context(|| format!("{method} {path}"))
 }
 

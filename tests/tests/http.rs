@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// How long memory and threads may take to be where they were: QEMU's host side ends connections late.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 /// Memory that may be missing then. The heaps keep pages for the next burst; these are their unevenness.
-const MEMORY_SLACK: f64 = 128.0 * 1024.0;
-const LOOK: Duration = Duration::from_millis(250);
+const MEMORY_SLACK: f64 = 256.0 * 1024.0;
+const LOOK: Duration = Duration::from_millis(1000);
 
 /// One target at a time: they would spoil each other's times on a machine with few processors.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -140,9 +140,12 @@ impl Usage {
 /// Lets the heaps grow to what the cases need, and takes the figures when all is quiet again.
 fn warm_up(target: &Target, app: App) -> Result<Option<Usage>> {
     let idle = Usage::of(target)?;
-    if app != App::LargeSite {
-        crowds::held(&target.service).context("warming up")?;
-    }
+    let heaviest = if app == App::LargeSite {
+        slow::eight
+    } else {
+        crowds::held
+    };
+    heaviest(&target.service).context("warming up")?;
     let Some(idle) = idle else { return Ok(None) };
     let end = Instant::now() + SETTLE_LIMIT;
     loop {

@@ -22,16 +22,39 @@ fn wrk(service: &Service, connections: u32) -> Result<String> {
         format!("-d{seconds}s"),
         "--timeout".into(),
     ];
-    let output = run(seconds + 30, "wrk", &[&options[..], &["15s".into(), url]].concat())?;
-    for bad in ["Socket errors", "Non-2xx"] {
-        if let Some(line) = output.lines().find(|line| line.contains(bad)) {
-            bail!("wrk reports {:?}\n{output}", line.trim());
-        }
-    }
+    let output = run(seconds + 30, "wrk", &[&options[..], &["20s".into(), url]].concat())?;
+    ensure!(!output.contains("Non-2xx"), "answers that are not 200\n{output}");
+    let unheard = unheard(&output)?;
+    let allowed = if service.behind_qemu { connections / 4 } else { 0 };
+    ensure!(
+        unheard <= allowed,
+        "{unheard} of {connections} connections were not heard\n{output}"
+    );
     let rate: f64 = number(&output, "Requests/sec:")?;
     ensure!(rate > 0.0, "not one answer\n{output}");
     service.serves()?;
-    Ok(format!("{rate:.0} requests/s for {seconds} s"))
+    let unheard = if unheard > 0 {
+        format!(", {unheard} connections unheard in the host's queue")
+    } else {
+        String::new()
+    };
+    Ok(format!("{rate:.0} requests/s for {seconds} s{unheard}"))
+}
+
+/// How many connections got no answer within wrk's time-out. wrk opens them all at once, so the host's queue may overflow
+/// and leave some half-open (see the module above). No other socket error has such an excuse.
+fn unheard(output: &str) -> Result<u32> {
+    let Some(line) = output
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Socket errors: "))
+    else {
+        return Ok(0);
+    };
+    ensure!(
+        line.starts_with("connect 0, read 0, write 0, "),
+        "wrk reports {line}\n{output}"
+    );
+    number(&line.replace(", ", "\n"), "timeout")
 }
 
 /// Each request on a connection of its own, which the server closes (HTTP/1.0).

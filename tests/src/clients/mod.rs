@@ -24,6 +24,8 @@ pub struct Service {
     pub expected: Vec<u8>,
     /// How long each load generator runs, in seconds.
     pub load_seconds: u64,
+    /// Reached through QEMU's user networking, with its short queue on the host's side.
+    pub behind_qemu: bool,
 }
 
 impl Service {

@@ -47,7 +47,8 @@ fn slow(service: &Service) -> Result<String> {
     Ok(format!("every byte right, in {:.1?}", begun.elapsed()))
 }
 
-fn eight(service: &Service) -> Result<String> {
+/// Eight at once; also what makes the heap as large as it has to be.
+pub fn eight(service: &Service) -> Result<String> {
     let begun = Instant::now();
     on_threads(8, |reader| {
         read_all(service, Duration::from_millis(50)).with_context(|| format!("reader {reader}"))
