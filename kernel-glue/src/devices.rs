@@ -92,12 +92,13 @@ fn probe_pci(devices: &mut Devices) {
 }
 
 fn probe_described(devices: &mut Devices) {
-    if let Some((base, last_bus)) = acpi::ecam() {
+    let dsdt = acpi::fixed_table().and_then(|fixed| acpi::dsdt(&fixed)).unwrap_or_default();
+    // The byte code does not say how many buses there are; one that does not exist is never asked, as no bridge leads there.
+    let described = || described::configuration_space(dsdt).map(|base| (base, u8::MAX));
+    if let Some((base, last_bus)) = acpi::ecam().or_else(described) {
         probe_functions(&Ecam::new(base, last_bus), devices);
     }
-    if let Some(dsdt) = acpi::fixed_table().and_then(|fixed| acpi::dsdt(&fixed)) {
-        described::places(dsdt).for_each(|place| probe_mmio(place, devices));
-    }
+    described::places(dsdt).for_each(|place| probe_mmio(place, devices));
 }
 
 fn probe_functions(space: &dyn ConfigurationSpace, devices: &mut Devices) {

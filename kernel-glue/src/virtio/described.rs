@@ -3,6 +3,9 @@
 //! The DSDT is byte code, which is not interpreted here. Each such device's `_HID` is the string "LNRO0005" (as Linux's
 //! virtio_mmio driver matches it), and its resources follow as constants: one 32-bit fixed memory range (ACPI 6.5, section
 //! 6.4.3.4) and one extended interrupt (section 6.4.3.6). A place without a device behind it says so itself.
+//!
+//! With `pcie=on` microvm has PCI, neither with ports nor with an MCFG table: only `_CBA` tells where its configuration
+//! space is (PCI Firmware 3.3, section 4.1.3).
 
 use super::command_line::Place;
 
@@ -26,6 +29,14 @@ pub fn places(dsdt: &[u8]) -> impl Iterator<Item = Place> + '_ {
     })
     .take(MOST)
     .flatten()
+}
+
+/// Physical address of PCI bus 0's configuration space: what a method `_CBA` that returns a 32-bit constant says (name,
+/// method flags, ReturnOp, DWordPrefix; ACPI 6.5, section 20.2).
+pub fn configuration_space(dsdt: &[u8]) -> Option<u64> {
+    const METHOD: &[u8] = b"_CBA\0\xa4\x0c";
+    let address = u64::from(word(after(dsdt, METHOD)?)?);
+    (address != 0).then_some(address)
 }
 
 fn place(device: &[u8]) -> Option<Place> {
@@ -98,6 +109,14 @@ mod tests {
             ..level
         };
         assert_eq!(places(&dsdt).collect::<Vec<_>>(), [level, edge]);
+    }
+
+    #[test]
+    fn configuration_space_is_what_the_method_returns() {
+        let microvm = b"\x14\x0c_CBA\0\xa4\x0c\0\0\0\xe0\x08_CRS";
+        assert_eq!(configuration_space(microvm), Some(0xe000_0000));
+        assert_eq!(configuration_space(&microvm[..12]), None);
+        assert_eq!(configuration_space(b"_CBA\0\xa4\x0c\0\0\0\0"), None);
     }
 
     #[test]
