@@ -31,18 +31,12 @@ static ENTROPY: AtomicPtr<Entropy> = AtomicPtr::new(null_mut());
 /// How long virtio-rng may take to answer, nanoseconds.
 const ENTROPY_TIMEOUT: u64 = 1_000_000_000;
 
-/// Probes every bus once, at boot. A device that fails its checks is logged and left out.
+/// Probes every bus once, at boot. A device that fails its checks is logged and left out; that there is no network device is
+/// told when the program asks for the network.
 pub fn probe() -> Devices {
     let mut devices = Devices { network: None };
     probe_command_line(&mut devices);
     probe_pci(&mut devices);
-    if devices.network.is_none() {
-        crate::log!(
-            Warn,
-            "no network device: none on the PCI bus or the kernel command line; add one (QEMU: -netdev user,id=n -device \
-             virtio-net-pci,netdev=n; microvm: virtio-net-device)"
-        );
-    }
     devices
 }
 

@@ -137,8 +137,10 @@ impl Setup {
         let usable = |nic: &&'static dyn NetworkDevice| EthernetAddress(nic.mac_address()).is_unicast();
         let Some(nic) = links.nic.filter(usable) else {
             if !core::mem::replace(&mut self.warned, true) {
-                let what = "no network device: only loopback works; give the machine a virtio-net device";
-                system::warn(format_args!("{what}"));
+                system::warn(format_args!(
+                    "no network device: only loopback works; add one (QEMU: -netdev user,id=n -device \
+                     virtio-net-pci,netdev=n; on microvm virtio-net-device)"
+                ));
             }
             return Err(Errno::ENETDOWN);
         };
