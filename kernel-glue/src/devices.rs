@@ -86,7 +86,9 @@ fn probe_pci(devices: &mut Devices) {
 }
 
 fn probe_described(devices: &mut Devices) {
-    let dsdt = acpi::fixed_table().and_then(|fixed| acpi::dsdt(&fixed)).unwrap_or_default();
+    let dsdt = acpi::fixed_table()
+        .and_then(|fixed| acpi::dsdt(&fixed))
+        .unwrap_or_default();
     // The byte code does not say how many buses there are; one that does not exist is never asked, as no bridge leads there.
     let described = || described::configuration_space(dsdt).map(|base| (base, u8::MAX));
     if let Some((base, last_bus)) = acpi::ecam().or_else(described) {
