@@ -100,7 +100,14 @@ fn a_second_signal_ends_the_drain() {
 
 #[test]
 fn every_way_to_end_has_its_status_and_goes_through_every_state_once() {
-    for (end, status) in [("return", 0), ("fail", 1), ("panic", 101), ("stop", 7), ("drop", 0)] {
+    for (end, status) in [
+        ("return", 0),
+        ("fail", 1),
+        ("panic", 101),
+        ("stop", 7),
+        ("drop", 0),
+        ("crash", 101),
+    ] {
         let mut member = Member::start(&format!("THEN={end}"), |_| {});
         assert_eq!(member.wait().code(), Some(status), "{end}");
         assert_eq!(member.states(), ALL, "{end}");

@@ -146,6 +146,26 @@ fn what_cannot_be_answered_gets_its_status() {
 }
 
 #[test]
+fn a_client_that_is_refused_while_it_sends_can_finish_and_read_the_refusal() {
+    let (_member, port) = managed("");
+    let mut stream = connect(port);
+    stream
+        .write_all(b"POST /stop HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n")
+        .unwrap();
+    let mut first = [0];
+    stream.read_exact(&mut first).unwrap();
+    for _ in 0..20 {
+        stream
+            .write_all(&[b'x'; 1000])
+            .expect("the refused request can still be sent");
+        stream.peek(&mut first).expect("the refusal can still be read");
+    }
+    let mut answer = String::from("H");
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(status(&answer), 413);
+}
+
+#[test]
 fn one_connection_serves_many_requests_however_they_are_cut() {
     let (_member, port) = managed("");
     let request = format!("HEAD /healthz HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
