@@ -22,8 +22,8 @@ static REFUSED_BEFORE: AtomicBool = AtomicBool::new(false);
 /// The ABI's flags cannot tell a hash seed from a key (std and getrandom both pass 0), so a machine without entropy
 /// refuses both, with one exception: the very first request of a boot is std's own seed for the map of environment
 /// variables, made before `main` and shared by all maps of the main thread. That one is served from [`entropy::weak`],
-/// with a warning, so that a program which needs no secrets runs. The error is EPERM because std tests for -1 exactly ("failed to
-/// generate random data").
+/// with a warning, so that a program which needs no secrets runs. The error is EPERM because std tests for -1 exactly
+/// ("failed to generate random data").
 ///
 /// # Safety
 /// `buffer` is writable for `size` bytes.
