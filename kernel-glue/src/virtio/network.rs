@@ -101,7 +101,7 @@ impl Network {
             receive: queue(RECEIVE, Direction::FromDevice)?,
             transmit: queue(TRANSMIT, Direction::ToDevice)?,
             doorbells: Cell::new(None),
-            mac: if features & FEATURE_MAC != 0 {
+            mac: if features & FEATURE_MAC != 0 && is_unicast(configuration.mac) {
                 configuration.mac
             } else {
                 local_address(random())
@@ -380,6 +380,11 @@ impl Configuration {
         }
         configuration
     }
+}
+
+/// The group bit is clear (IEEE 802, 8.2), and it is not all zeros.
+fn is_unicast(mac: [u8; 6]) -> bool {
+    mac[0] & 1 == 0 && mac != [0; 6]
 }
 
 /// A locally administered unicast address (IEEE 802, 8.2).

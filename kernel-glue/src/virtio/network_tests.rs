@@ -248,6 +248,15 @@ fn without_features_there_are_defaults() {
     let machine = open(fake(VERSION_1)).unwrap();
     assert_eq!(machine.network.mac_address(), [0xee, 0xcd, 0xab, 0x89, 0x67, 0x45]);
     assert_eq!((machine.network.mtu(), machine.network.link_up()), (1500, true));
+    for first in [0x01, 0xff] {
+        let group = fake(ALL);
+        group.0.borrow_mut().configuration[0] = first;
+        assert_eq!(
+            open(group).unwrap().network.mac_address()[0],
+            0xee,
+            "a group address is nobody's own"
+        );
+    }
     let jumbo = fake(ALL);
     jumbo.0.borrow_mut().configuration[CONFIGURATION_MTU + 1] = 0x23;
     assert_eq!(

@@ -5,7 +5,7 @@ use super::registers::Registers;
 use super::transport::{Doorbell, Transport};
 use crate::pci::bar::COUNT as BARS;
 use crate::pci::capability::{self, identifier};
-use crate::pci::configuration::{ConfigurationSpace, Function};
+use crate::pci::configuration::{ConfigurationSpace, Function, register as header};
 use core::cell::Cell;
 
 /// Vendor of every virtio device (virtio 4.1.2).
@@ -58,7 +58,7 @@ mod part {
 const COMMON_LENGTH: u32 = 56;
 
 /// Reads the vendor capabilities; `None` for a device without the modern interface. Of several of one kind the first with
-/// a valid BAR counts (virtio 4.1.4.1).
+/// a memory BAR counts (virtio 4.1.4.1).
 pub fn places(space: &dyn ConfigurationSpace, function: Function) -> Option<Places> {
     let (mut common, mut notify, mut interrupt_status, mut device) = (None, None, None, None);
     let mut notify_multiplier = 0;
@@ -68,7 +68,8 @@ pub fn places(space: &dyn ConfigurationSpace, function: Function) -> Option<Plac
             continue;
         };
         let bar = space.read8(function, found.offset + 4);
-        if bar >= BARS {
+        // A part behind I/O ports has a twin in memory.
+        if bar >= BARS || space.read(function, header::FIRST_BAR + 4 * bar) & 1 != 0 {
             continue;
         }
         let offset = space.read(function, found.offset + 8);
@@ -265,6 +266,18 @@ mod tests {
             (places.interrupt_status.offset, places.device.unwrap().offset),
             (0x1000, 0x2000)
         );
+    }
+
+    #[test]
+    fn parts_behind_io_ports_are_passed_over() {
+        let mut space = with_capabilities(&[
+            (0x54, 2, 2, 0, 4),
+            (0x68, 2, 4, 0x3000, 0x1000),
+            (0x78, 3, 4, 0, 1),
+            (0x88, 1, 4, 0, 56),
+        ]);
+        space.put(FUNCTION, 0x18, 0xc041);
+        assert_eq!(places(&space, FUNCTION).unwrap().notify.bar, 4);
     }
 
     #[test]
