@@ -144,6 +144,19 @@ fn the_exit_status_is_passed_on() {
 }
 
 #[test]
+fn what_was_written_before_the_end_is_delivered() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let port = listener.local_addr().expect("its address").port();
+    let receiver = thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        io::copy(&mut stream, &mut io::sink())
+    });
+    run(&format!("env=PEER=10.0.2.2:{port} -- farewell"), |_| {}).ends_with(0);
+    let received = receiver.join().expect("the receiver does not panic");
+    assert_eq!(received.expect("the connection ends in order"), 200_000);
+}
+
+#[test]
 fn a_panic_tells_its_message_and_place_and_ends_with_134() {
     run("-- panic", |_| {})
         .says("index out of bounds")

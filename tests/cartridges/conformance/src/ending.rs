@@ -1,6 +1,8 @@
 //! Ends of a program that are not a return from `main`.
 
 use std::hint::black_box;
+use std::io::{self, Write};
+use std::net::TcpStream;
 use std::process::ExitCode;
 use std::thread;
 
@@ -43,4 +45,20 @@ pub fn exhaust_the_heap() -> ExitCode {
         }
     }
     ExitCode::from(kept.len() as u8)
+}
+
+/// Sends 200,000 bytes to `PEER` and ends at once, with most of them still to be delivered.
+pub fn farewell() -> ExitCode {
+    match say_farewell() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("farewell: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn say_farewell() -> io::Result<()> {
+    let peer = std::env::var("PEER").map_err(io::Error::other)?;
+    TcpStream::connect(peer)?.write_all(&[b'x'; 200_000])
 }

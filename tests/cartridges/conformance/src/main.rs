@@ -2,7 +2,7 @@
 //! cartridge.
 //!
 //! Without arguments every check runs; `only TEXT` runs those whose name contains it. The other modes end in a special
-//! way, for the driver to look at: `panic`, `panic-thread`, `abort`, `exit N`, `environment`, `overflow`, `exhaust`.
+//! way, for the driver to look at: `panic`, `panic-thread`, `abort`, `exit N`, `farewell`, `environment`, `overflow`, `exhaust`.
 
 mod ending;
 mod files;
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         ["exit", status] => std::process::exit(status.parse().unwrap_or(2)),
         ["panic"] => ending::panic(),
         ["panic-thread"] => ending::panic_in_a_thread(),
+        ["farewell"] => ending::farewell(),
         ["abort"] => std::process::abort(),
         ["overflow"] => ending::overflow_the_stack(),
         ["exhaust"] => ending::exhaust_the_heap(),

@@ -72,8 +72,9 @@ fn limited(check: fn() -> Outcome) -> Outcome {
 #[macro_export]
 macro_rules! ensure {
     ($condition:expr, $($why:tt)+) => {
-        if !$condition {
-            return Err(format!($($why)+));
+        match $condition {
+            true => {}
+            false => return Err(format!($($why)+)),
         }
     };
 }
