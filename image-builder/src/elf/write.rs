@@ -20,8 +20,9 @@ struct Placed {
 
 /// Writes the image of `program`, after checking that it can boot and is W^X.
 pub fn image(program: &Executable<'_>) -> Result<Vec<u8>, Error> {
-    check(program)?;
-    let loads: Vec<&Segment<'_>> = of_kind(program, PT_LOAD).collect();
+    let loads: Vec<Segment<'_>> = of_kind(program, PT_LOAD).map(without_thread_zeros).collect();
+    check(program, &loads)?;
+    let loads: Vec<&Segment<'_>> = loads.iter().collect();
     let others: Vec<&Segment<'_>> = of_kind(program, PT_NOTE).chain(of_kind(program, PT_TLS)).collect();
     let count = loads.len() + others.len();
 
@@ -46,8 +47,18 @@ fn of_kind<'p, 'a>(program: &'p Executable<'a>, kind: u32) -> impl Iterator<Item
     program.segments.iter().filter(move |segment| segment.kind == kind)
 }
 
-fn check(program: &Executable<'_>) -> Result<(), Error> {
-    let mut loads: Vec<_> = of_kind(program, PT_LOAD).collect();
+/// A segment that nobody writes has nothing to be zeroed: what the linker counts there is the zero part of the TLS template, which each
+/// thread gets in memory of its own. Zeroed in place it would spoil the segment behind.
+fn without_thread_zeros<'a>(segment: &Segment<'a>) -> Segment<'a> {
+    let mut segment = segment.clone();
+    if segment.flags & PF_W == 0 {
+        segment.memory_size = segment.data.len() as u64;
+    }
+    segment
+}
+
+fn check(program: &Executable<'_>, loads: &[Segment<'_>]) -> Result<(), Error> {
+    let mut loads: Vec<_> = loads.iter().collect();
     loads.sort_by_key(|segment| segment.virtual_address);
     if loads.is_empty() {
         return Err(Error::NoCode);
@@ -171,6 +182,11 @@ mod tests {
         4, 0, 0, 0, 4, 0, 0, 0, 18, 0, 0, 0, b'X', b'e', b'n', 0, 0x20, 0x00, 0x10, 0x00,
     ];
 
+    /// The entry point at 0x101020.
+    const NOTE_AT_101020: [u8; 20] = [
+        4, 0, 0, 0, 4, 0, 0, 0, 18, 0, 0, 0, b'X', b'e', b'n', 0, 0x20, 0x10, 0x10, 0x00,
+    ];
+
     fn load(address: u64, flags: u32, data: &[u8], memory_size: u64) -> Segment<'_> {
         Segment {
             kind: PT_LOAD,
@@ -225,6 +241,37 @@ mod tests {
         assert!(
             file.len() < 64 + 3 * 56 + 0x40 + 8 + 2 * PACKING as usize,
             "packed and without trailing zeros"
+        );
+    }
+
+    #[test]
+    fn the_zeros_of_a_tls_template_take_no_memory_behind_it() {
+        let mut text = NOTE.to_vec();
+        text.resize(0x40, 0x90);
+        let tls = Segment {
+            kind: PT_TLS,
+            align: 8,
+            ..load(0x100ff8, PF_R, &[5; 8], 0x20)
+        };
+        let rodata = [&[1; 0xff8][..], &[5; 8]].concat();
+        let segments = vec![
+            load(0x100000, PF_R, &rodata, 0x1018),
+            tls,
+            load(0x101000, PF_R | PF_X, &text, 0x40),
+        ];
+        let segments = [
+            segments,
+            vec![Segment {
+                data: &NOTE_AT_101020,
+                ..note(0x101000)
+            }],
+        ]
+        .concat();
+        let file = image(&Executable { entry: 0, segments }).unwrap();
+        let back = Executable::parse(&file).unwrap();
+        assert_eq!(
+            (back.segments[0].memory_size, back.segments[3].memory_size),
+            (0x1000, 0x20)
         );
     }
 
