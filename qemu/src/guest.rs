@@ -358,7 +358,7 @@ impl Guest {
         Exit {
             status,
             qemu,
-            reason: self.qmp.as_ref().and_then(Qmp::shutdown_reason),
+            reason: self.qmp.as_ref().and_then(Qmp::last_reason),
         }
     }
 

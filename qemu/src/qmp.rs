@@ -7,8 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -27,6 +27,7 @@ pub enum RunState {
 /// The connection to one QEMU. Commands are answered one at a time.
 pub struct Qmp {
     connection: Mutex<Connection>,
+    reader: JoinHandle<()>,
     shutdown_reason: Arc<Mutex<Option<String>>>,
 }
 
@@ -44,9 +45,10 @@ impl Qmp {
         let (sender, answers) = channel();
         let shutdown_reason = Arc::new(Mutex::new(None));
         let reason = shutdown_reason.clone();
-        thread::spawn(move || follow(reading, &sender, &reason));
+        let reader = thread::spawn(move || follow(reading, &sender, &reason));
         let qmp = Qmp {
             connection: Mutex::new(Connection { stream, answers }),
+            reader,
             shutdown_reason,
         };
         qmp.execute("qmp_capabilities", json!({}), limit)?;
@@ -114,6 +116,15 @@ impl Qmp {
                 .into())
             }
         }
+    }
+
+    /// As [`Qmp::shutdown_reason`], after QEMU ended: waits until the last of what it sent was read.
+    pub(crate) fn last_reason(&self) -> Option<String> {
+        let until = Instant::now() + Duration::from_secs(1);
+        while !self.reader.is_finished() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.shutdown_reason()
     }
 
     /// Why the machine stopped, once it has: `guest-shutdown`, `guest-reset`, `host-qmp-quit`, ...

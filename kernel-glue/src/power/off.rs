@@ -21,6 +21,9 @@ const KEYBOARD_CONTROLLER: u16 = 0x64;
 const PULSE_RESET: u8 = 0xfe;
 /// Port reads (0.2 us or more each) to wait for a way to take effect before the next one is tried.
 const PATIENCE: u32 = 2_000;
+/// The same after soft-off was asked for. A hypervisor acts on it on another thread, which on a busy host comes late; a reset
+/// meanwhile would make it look like a crash.
+const SOFT_OFF_PATIENCE: u32 = 2_000_000;
 
 pub fn switch_off() -> ! {
     // SAFETY: the machine ends here; nothing needs interrupts any more.
@@ -31,26 +34,27 @@ pub fn switch_off() -> ! {
         reset();
     }
     if let Some(fixed) = acpi::fixed_table() {
-        soft_off(&fixed);
-        pause();
+        if soft_off(&fixed) {
+            pause(SOFT_OFF_PATIENCE);
+        }
         if let Some((register, value)) = fixed.reset {
             write8(register, value);
-            pause();
+            pause(PATIENCE);
         }
     }
     reset()
 }
 
-/// Enters sleep state S5.
-fn soft_off(fixed: &fixed::Fixed) {
+/// Asks for sleep state S5; false where there is no register for that.
+fn soft_off(fixed: &fixed::Fixed) -> bool {
     let Some((first, second)) = acpi::dsdt(fixed).and_then(fixed::soft_off_types) else {
-        return;
+        return false;
     };
     if fixed.hardware_reduced {
         if let Some(register) = fixed.sleep_control {
             write8(register, first << REDUCED_SLEEP_TYPE_SHIFT | REDUCED_SLEEP_ENABLE);
         }
-        return;
+        return fixed.sleep_control.is_some();
     }
     for (register, sleep_type) in fixed.pm1_control.iter().zip([first, second]) {
         let Some(register) = *register else { continue };
@@ -60,6 +64,7 @@ fn soft_off(fixed: &fixed::Fixed) {
             kept | (sleep_type as u16) << SLEEP_TYPE_SHIFT & SLEEP_TYPE_MASK | SLEEP_ENABLE,
         );
     }
+    fixed.pm1_control.iter().any(Option::is_some)
 }
 
 /// Resets; a machine started with `-no-reboot`, or by a cloud that does not restart, ends then.
@@ -69,14 +74,14 @@ fn reset() -> ! {
     unsafe {
         port::write8(KEYBOARD_CONTROLLER, PULSE_RESET);
         port::write8(RESET_CONTROL, FULL_RESET);
-        pause();
+        pause(PATIENCE);
         let none = [0u16; 5];
         asm!("lidt [{}]", "int3", in(reg) none.as_ptr(), options(noreturn));
     }
 }
 
-fn pause() {
-    for _ in 0..PATIENCE {
+fn pause(reads: u32) {
+    for _ in 0..reads {
         // SAFETY: port 0x80 shows power-on codes; reading it has no effect.
         unsafe { port::read8(0x80) };
     }
