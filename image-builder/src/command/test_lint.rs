@@ -13,7 +13,7 @@ pub const ABOUT: &str =
 /// The only crate that may hold unsafe code.
 const UNSAFE_FOLDER: &str = "kernel-glue";
 /// Says why a block of unsafe code is sound.
-const REASON: &str = "SAFETY:";
+const REASON: &str = "SAFETY";
 /// How many lines above an `unsafe` block its reason may start.
 const REACH: usize = 14;
 /// Longer files are about more than one thing.
@@ -132,8 +132,8 @@ fn is_unsafe(line: &str) -> bool {
         "unsafe trait",
         "unsafe(",
     ];
-    // Words in a string are none of this.
-    !code.contains('"') && forms.iter().any(|form| code.contains(form))
+    // Words in a string are none of this; attributes may hold one.
+    (code.contains("#[") || !code.contains('"')) && forms.iter().any(|form| code.contains(form))
 }
 
 fn short_files(shell: &Shell, workspace: &Workspace) -> Result<Option<Vec<String>>, Error> {
