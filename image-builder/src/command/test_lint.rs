@@ -130,7 +130,7 @@ fn is_unsafe(line: &str) -> bool {
         "unsafe impl",
         "unsafe extern",
         "unsafe trait",
-        "unsafe(",
+        "[unsafe(",
     ];
     // Words in a string are none of this; attributes may hold one.
     (code.contains("#[") || !code.contains('"')) && forms.iter().any(|form| code.contains(form))
