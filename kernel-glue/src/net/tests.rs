@@ -205,6 +205,68 @@ fn much_arrives_whole_though_frames_are_lost() {
 }
 
 #[test]
+fn lost_frames_are_sent_again() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let server = accept(&listener);
+    client.set_nonblocking(true).unwrap();
+    server.set_nonblocking(true).unwrap();
+    world.lose_every.set(23);
+    let sent: Vec<u8> = (0..100_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let (mut at, mut got, mut buffer) = (0, Vec::new(), [0; 5000]);
+    let begun = system::now();
+    while got.len() < sent.len() {
+        at += client.write(&sent[at..]).unwrap_or(0);
+        let count = server.read(&mut buffer).unwrap_or(0);
+        got.extend_from_slice(&buffer[..count]);
+        pass(1);
+        assert!(
+            system::now() - begun < 300_000_000_000,
+            "{} of {} bytes in 300 s",
+            got.len(),
+            sent.len()
+        );
+    }
+    assert!(got == sent);
+}
+
+#[test]
+fn names_are_asked_of_the_server() {
+    let world = world();
+    configure(&world.client, "static 10.0.0.2/24 dns 10.0.0.1").unwrap();
+    let server = UdpSocket::new(world.server.clone(), false);
+    server.bind(address("10.0.0.1:53")).unwrap();
+    server.set_nonblocking(true).unwrap();
+    let (one, two) = (world.server.clone(), world.client.clone());
+    system::while_waiting(move || {
+        one.poll();
+        two.poll();
+        let mut query = [0; 512];
+        let Ok((length, Some(from))) = server.receive_from(&mut query, 0) else {
+            return;
+        };
+        // The question, then one answer: its name, A, IN, 60 s, 4 bytes. Any other name does not exist.
+        let mut answer = query[..length].to_vec();
+        answer[2] = 0x81;
+        answer[3] = if query[13..].starts_with(b"here") { 0x80 } else { 0x83 };
+        answer[7] = 1;
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 9, 8, 7]);
+        let _ = server.send_to(&answer, 0, Some(from));
+    });
+    let found = super::resolve::resolve(&world.client, "here.example", true, true).unwrap();
+    assert_eq!(found, [std::net::IpAddr::from([10, 9, 8, 7])]);
+    assert_eq!(
+        super::resolve::resolve(&world.client, "gone.example", true, false),
+        Err(Errno::ENOENT)
+    );
+    let before = system::now();
+    configure(&world.client, "static 10.0.0.2/24 dns 10.0.0.77").unwrap();
+    assert!(super::resolve::resolve(&world.client, "here.example", true, false).is_err());
+    assert!(system::now() - before <= 20_000_000_000);
+}
+
+#[test]
 fn half_close_lets_the_answer_through() {
     let world = world();
     let listener = listen(&world.server, "0.0.0.0:80", 8);
