@@ -22,6 +22,8 @@ pub trait Poller {
 
 /// How long a thread runs before others of its priority have their turn, nanoseconds.
 const SLICE: u64 = 5_000_000;
+/// How long the program runs at least between two polls while frames never end, nanoseconds.
+const SHARE_UNDER_FLOOD: u64 = 200_000;
 /// While threads keep handing the CPU to each other, devices are polled at every so many switches.
 const SWITCHES_BETWEEN_POLLS: u32 = 16;
 
@@ -326,11 +328,13 @@ pub extern "C" fn preempted() {
     } else {
         apic::arm_by(scheduler().slice_end, now);
     }
-    // A program that computes does not poll: packets have to interrupt it.
+    // A program that computes does not poll: packets have to interrupt it. Where more are there already they wait for its
+    // share, or a flood would keep the program from running at all.
     if let Some(poller) = scheduler().poller
         && !poller.arm()
     {
-        ATTENTION.store(ATTENTION.load(Relaxed) | INTERRUPTED, Relaxed);
+        let now = clock::now(); // others may have run meanwhile
+        apic::arm_by(now + SHARE_UNDER_FLOOD, now);
     }
 }
 
