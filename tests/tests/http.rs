@@ -141,7 +141,7 @@ impl Usage {
 fn warm_up(target: &Target, app: App) -> Result<Option<Usage>> {
     let idle = Usage::of(target)?;
     let heaviest = if app == App::LargeSite {
-        slow::eight
+        slow::stalled
     } else {
         crowds::held
     };

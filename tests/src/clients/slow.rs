@@ -47,8 +47,7 @@ fn slow(service: &Service) -> Result<String> {
     Ok(format!("every byte right, in {:.1?}", begun.elapsed()))
 }
 
-/// Eight at once; also what makes the heap as large as it has to be.
-pub fn eight(service: &Service) -> Result<String> {
+fn eight(service: &Service) -> Result<String> {
     let begun = Instant::now();
     on_threads(8, |reader| {
         read_all(service, Duration::from_millis(50)).with_context(|| format!("reader {reader}"))
@@ -57,7 +56,8 @@ pub fn eight(service: &Service) -> Result<String> {
 }
 
 /// They ask, read a little, and then only hold the connection; others are served, and so are new ones afterwards.
-fn stalled(service: &Service) -> Result<String> {
+/// Also what makes the heap as large as it has to be.
+pub fn stalled(service: &Service) -> Result<String> {
     let readers = (0..16).map(|_| Reader::start(service)).collect::<Result<Vec<_>>>()?;
     for i in 0..100 {
         service
