@@ -16,8 +16,8 @@ pub trait NetworkDevice {
     fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8]));
     /// Tells the device of everything queued since the last call (one doorbell).
     fn flush(&self);
-    /// Asks for an interrupt at the next frame (and, when the send ring is full, at the next free place in it); false
-    /// when one is already there.
+    /// Asks for an interrupt at the next frame or, when the send ring is full (then no frame is taken either), at the next
+    /// free place in it; false when one is already there.
     fn arm(&self) -> bool;
     /// Asks for no interrupts while frames are being polled.
     fn disarm(&self);

@@ -108,10 +108,11 @@ impl Stack {
     pub fn poll(&self) {
         if let Ok(mut inner) = self.inner.try_borrow_mut() {
             let now = system::now();
-            inner.receive(now);
+            let again = inner.receive(now);
             if inner.next <= now {
                 inner.timers(now);
             }
+            inner.next = inner.next.min(again);
             self.next.set(inner.finish(now));
         }
     }
@@ -144,17 +145,24 @@ impl Inner {
         self.next = self.next.min(self.setup.deadline());
     }
 
-    fn receive(&mut self, now: u64) {
+    /// Takes a bounded number of frames; answers when to look for further ones, ns.
+    ///
+    /// smoltcp takes a frame only where it could send an answer. While the device has no room for one, frames stay with it:
+    /// taken, they would be lost, and a peer may count on never losing any (QEMU's user network sends nothing twice).
+    fn receive(&mut self, now: u64) -> u64 {
         let Some(device) = self.links.outside.as_ref().map(|link| link.device) else {
-            return;
+            return u64::MAX;
         };
         for _ in 0..INGRESS_BURST {
+            if !device.can_transmit() && device.can_receive() {
+                return now + RETRY;
+            }
             if !device.receive(&mut |frame| self.ingress(LinkId::Outside, frame, now)) {
-                return;
+                return u64::MAX;
             }
         }
         // More may be there: come back at once, after others had their turn.
-        self.next = now;
+        now
     }
 
     /// Empties the loopback queue and rings the device's doorbell; answers when the stack next wants to be polled.

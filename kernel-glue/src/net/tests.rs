@@ -98,6 +98,31 @@ fn lost_frames_are_sent_again() {
 }
 
 #[test]
+fn frames_wait_while_none_can_be_sent() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let server = accept(&listener);
+    system::while_waiting(|| ());
+    world.to_client.borrow_mut().resize(SEND_RING, Vec::new());
+    assert_eq!(client.write(b"not lost"), Ok(8));
+    world.server.poll();
+    assert!(
+        !world.to_server.borrow().is_empty(),
+        "taken though it cannot be acted on"
+    );
+    assert!(
+        world.server.deadline() > system::now(),
+        "the machine may sleep meanwhile"
+    );
+    world.to_client.borrow_mut().clear();
+    world.server.poll();
+    let mut buffer = [0; 64];
+    server.set_nonblocking(true).unwrap();
+    assert_eq!(server.read(&mut buffer), Ok(8));
+}
+
+#[test]
 fn names_are_asked_of_the_server() {
     let world = world();
     configure(&world.client, "static 10.0.0.2/24 dns 10.0.0.1").unwrap();

@@ -311,9 +311,9 @@ impl NetworkDevice for Network {
         }
         if !self.transmit.has_free_slot() {
             self.reclaim();
-            if self.transmit.has_free_slot() || !self.transmit.arm() {
-                return false;
-            }
+            let armed = !self.transmit.has_free_slot() && self.transmit.arm();
+            self.armed.set(armed);
+            return armed;
         }
         self.armed.set(true);
         let armed = self.receive.arm();

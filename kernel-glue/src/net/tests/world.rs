@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Frames a device holds that were not sent yet.
+pub const SEND_RING: usize = 32;
+
 pub type Frames = Rc<RefCell<VecDeque<Vec<u8>>>>;
 
 pub struct Nic {
@@ -31,7 +34,7 @@ impl NetworkDevice for Nic {
         !self.received.borrow().is_empty()
     }
     fn can_transmit(&self) -> bool {
-        self.sent.borrow().len() < 32
+        self.sent.borrow().len() < SEND_RING
     }
     fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8])) {
         let mut frame = std::vec![0; length];
@@ -57,6 +60,7 @@ pub struct World {
     pub client: Rc<Stack>,
     pub lose_every: Rc<Cell<usize>>,
     pub to_server: Frames,
+    pub to_client: Frames,
 }
 
 pub const SERVER: &str = "10.0.0.1";
@@ -88,6 +92,7 @@ pub fn world() -> World {
         client,
         lose_every,
         to_server,
+        to_client,
     }
 }
 
