@@ -40,6 +40,14 @@ pub fn used() -> u64 {
     unsafe { CHUNKS.get().used }
 }
 
+/// Bytes taken from physical memory and not in use.
+pub fn unused() -> u64 {
+    let _critical = critical::enter();
+    // SAFETY: inside the critical section; numbers are read.
+    let chunks = unsafe { CHUNKS.get() };
+    chunks.total - chunks.used
+}
+
 impl Chunks {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
         let first = self.recent;

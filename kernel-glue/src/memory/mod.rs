@@ -30,6 +30,7 @@ pub struct Statistics {
     pub total: u64,
     pub free: u64,
     pub kernel_heap_used: u64,
+    pub kernel_heap_unused: u64,
     pub program_heap_used: u64,
     pub stacks_backed: u64,
 }

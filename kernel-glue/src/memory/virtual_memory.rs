@@ -62,6 +62,7 @@ pub fn statistics() -> Statistics {
         total: TOTAL.load(Relaxed),
         free: physical::free(),
         kernel_heap_used: kernel_heap::used(),
+        kernel_heap_unused: kernel_heap::unused(),
         program_heap_used: program_heap::used(),
         stacks_backed: stacks::backed(),
     }

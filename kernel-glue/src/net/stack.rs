@@ -236,9 +236,10 @@ impl Inner {
             Some(index) => index,
             None if opens && self.is_ours(link, &flow) => match self.open(link, flow, now) {
                 Some(Ok(index)) => index,
-                // No room: the peer tries again.
-                Some(Err(_)) => return,
-                None => return self.deliver_to_none(link, frame, now),
+                // A full backlog: the peer tries again.
+                Some(Err(Errno::EAGAIN)) => return,
+                // No memory, or nobody listens: refused at once.
+                Some(Err(_)) | None => return self.deliver_to_none(link, frame, now),
             },
             None => return self.deliver_to_none(link, frame, now),
         };
@@ -255,18 +256,19 @@ impl Inner {
             .is_some_and(|link| link.interface.has_ip_addr(flow.local.addr))
     }
 
-    /// A listening connection for a SYN: `None` when nobody listens there.
+    /// A listening connection for a SYN: `None` when nobody listens there, EAGAIN when the backlog
+    /// is full, ENOBUFS without memory.
     fn open(&mut self, link: LinkId, flow: Flow, now: u64) -> Option<Result<u32>> {
         let listener = self.listeners.find(&flow.local)?;
         let id = listener.id;
         if listener.ready.len() >= listener.backlog {
-            return Some(Err(Errno::ENOBUFS));
+            return Some(Err(Errno::EAGAIN));
         }
         if listener.half_open.len() >= listener.backlog.max(8) {
             // A handshake takes a round trip: one that waits longer may be from a flood, a young one is not given up.
             let oldest = listener.half_open[0];
             if now.saturating_sub(self.connections.get(oldest).quiet_since) < super::YOUNG {
-                return Some(Err(Errno::ENOBUFS));
+                return Some(Err(Errno::EAGAIN));
             }
             self.remove(oldest);
         }

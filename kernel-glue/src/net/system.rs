@@ -24,9 +24,10 @@ mod kernel {
         crate::entropy::weak()
     }
 
-    /// Free physical memory, bytes.
+    /// Bytes that connections may come from: free RAM, and what the kernel's heap has already and does not use.
     pub fn free_memory() -> u64 {
-        crate::memory::statistics().free
+        let memory = crate::memory::statistics();
+        memory.free + memory.kernel_heap_unused
     }
 
     pub fn warn(message: core::fmt::Arguments) {
@@ -46,6 +47,7 @@ mod kernel {
 
     std::thread_local! {
         static NOW: Cell<u64> = const { Cell::new(1_000_000_000) };
+        static FREE: Cell<u64> = const { Cell::new(16 << 20) };
         static IDLE: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
     }
 
@@ -83,7 +85,11 @@ mod kernel {
     }
 
     pub fn free_memory() -> u64 {
-        16 << 20
+        FREE.with(Cell::get)
+    }
+
+    pub fn set_free_memory(bytes: u64) {
+        FREE.with(|free| free.set(bytes));
     }
 
     pub fn warn(message: core::fmt::Arguments) {

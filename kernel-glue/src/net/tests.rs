@@ -123,6 +123,26 @@ fn frames_wait_while_none_can_be_sent() {
 }
 
 #[test]
+fn without_memory_a_connection_is_refused_at_once_and_others_go_on() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let server = accept(&listener);
+    let waiting = TcpSocket::new(world.client.clone(), false);
+    waiting.set_nonblocking(true).unwrap();
+    assert_eq!(waiting.connect(address("10.0.0.1:80")), Err(Errno::EINPROGRESS));
+    system::set_free_memory(100 << 10);
+    pass(10);
+    let mut value = [0; 4];
+    waiting.option(abi::SOL_SOCKET, abi::SO_ERROR, &mut value).unwrap();
+    assert_eq!(i32::from_ne_bytes(value), abi::errno::ECONNREFUSED);
+    assert_eq!(client.write(b"request"), Ok(7));
+    assert_eq!(server.read(&mut [0; 64]), Ok(7));
+    system::set_free_memory(16 << 20);
+    connect(&world.client, "10.0.0.1:80").unwrap();
+}
+
+#[test]
 fn names_are_asked_of_the_server() {
     let world = world();
     configure(&world.client, "static 10.0.0.2/24 dns 10.0.0.1").unwrap();
