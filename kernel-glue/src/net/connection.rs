@@ -1,7 +1,7 @@
 //! One TCP connection: a smoltcp socket with its buffers, and what the socket layer needs to know about it.
 
 use super::frame::Flow;
-use super::lone::{Lone, filled, lend};
+use super::lone::{Lone, bytes, lend};
 use super::system;
 use crate::errno::Errno;
 use crate::heap::{self, Box, Vec};
@@ -60,7 +60,7 @@ impl Connection {
     pub fn new(flow: Flow, link: LinkId, owner: Owner) -> Option<Box<Connection>> {
         let free = system::free_memory();
         let size = BUFFER_SIZES.iter().find(|(least, _)| free >= *least)?.1;
-        let mut buffers = [filled(size, || 0u8)?, filled(size, || 0u8)?];
+        let mut buffers = [bytes(size)?, bytes(size)?];
         let [receive, send] = &mut buffers;
         // SAFETY: both slices belong to `buffers`, which `Lone` keeps and nobody touches.
         let lone = unsafe {

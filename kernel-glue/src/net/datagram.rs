@@ -3,7 +3,7 @@
 use super::connection::LinkId;
 use super::frame::Flow;
 use super::link::LOOPBACK_MTU;
-use super::lone::{Lone, filled, lend};
+use super::lone::{Lone, bytes, filled, lend};
 use super::ports::Binding;
 use super::setup;
 use super::stack::Inner;
@@ -40,11 +40,8 @@ pub struct Datagram {
 impl Datagram {
     fn new(id: u32, binding: Binding) -> Option<Box<Datagram>> {
         let mut memory: Memory = (
-            [
-                filled(RECEIVE_QUEUE, || PacketMetadata::EMPTY)?,
-                filled(SEND_QUEUE, || PacketMetadata::EMPTY)?,
-            ],
-            [filled(RECEIVE_BYTES, || 0)?, filled(SEND_BYTES, || 0)?],
+            [queue(RECEIVE_QUEUE)?, queue(SEND_QUEUE)?],
+            [bytes(RECEIVE_BYTES)?, bytes(SEND_BYTES)?],
         );
         let ([receive_queue, send_queue], [receive, send]) = &mut memory;
         // SAFETY: all four slices belong to `memory`, which `Lone` keeps and nobody touches.
@@ -104,6 +101,11 @@ impl Datagram {
             peer => 1 + self.binding.address.is_some() as u32 + 2 * peer.is_some() as u32,
         }
     }
+}
+
+#[inline(never)]
+fn queue(length: usize) -> Option<Vec<PacketMetadata>> {
+    filled(length, || PacketMetadata::EMPTY)
 }
 
 pub struct Datagrams {

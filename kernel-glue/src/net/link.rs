@@ -184,7 +184,7 @@ impl NetworkDevice for Loopback {
         let mut counters = self.counters.get();
         let mut queue = self.queue.borrow_mut();
         let room = queue.try_reserve(1).is_ok();
-        match super::lone::filled(length, || 0u8).filter(|_| room) {
+        match super::lone::bytes(length).filter(|_| room) {
             Some(mut packet) => {
                 fill(&mut packet);
                 queue.push_back(packet);

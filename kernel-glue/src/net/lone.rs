@@ -5,7 +5,7 @@
 
 use crate::heap::{self, Vec};
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
-use smoltcp::socket::AnySocket;
+use smoltcp::socket::{AnySocket, Socket};
 
 /// `socket` and the memory it works in. `K` keeps that memory alive.
 pub struct Lone<K> {
@@ -22,11 +22,7 @@ impl<K> Lone<K> {
     /// # Safety
     /// Everything `socket` borrows through [`lend`] is owned by `kept`, and is not touched through `kept` again.
     pub unsafe fn new<T: AnySocket<'static>>(socket: T, kept: K) -> Option<Lone<K>> {
-        let mut storage = filled(1, || SocketStorage::EMPTY)?;
-        // SAFETY: `storage` moves into the result beside the set, which is dropped first; nothing else touches it.
-        let slots = unsafe { lend(&mut storage) };
-        let mut set = SocketSet::new(slots);
-        let handle = set.add(socket);
+        let (set, handle, storage) = hold(socket.upcast())?;
         Some(Lone {
             set,
             handle,
@@ -46,6 +42,23 @@ impl<K> Lone<K> {
     pub fn get_mut<T: AnySocket<'static>>(&mut self) -> &mut T {
         self.set.get_mut(self.handle)
     }
+}
+
+/// `socket` in a set of its own, and the set's memory, to be dropped after the set.
+#[inline(never)]
+fn hold(socket: Socket<'static>) -> Option<(SocketSet<'static>, SocketHandle, Vec<SocketStorage<'static>>)> {
+    let mut storage = filled(1, || SocketStorage::EMPTY)?;
+    // SAFETY: `storage` stays beside the set, which `Lone` drops first; nothing else touches it.
+    let slots = unsafe { lend(&mut storage) };
+    let mut set = SocketSet::new(slots);
+    let handle = set.add(socket);
+    Some((set, handle, storage))
+}
+
+/// A vector of `length` zeros, or `None` when the kernel heap is exhausted.
+#[inline(never)]
+pub fn bytes(length: usize) -> Option<Vec<u8>> {
+    filled(length, || 0)
 }
 
 /// A vector of `length` values, or `None` when the kernel heap is exhausted.

@@ -4,7 +4,7 @@
 //! - [`frame`] finds out which socket a frame is for, so that smoltcp sees one socket at a time ([`lone`]).
 //! - [`stack`] holds everything and does the work of packets and timers; [`connection`], [`table`], [`listener`],
 //!   [`datagram`] and [`ports`] are its parts. [`setup`] gives the machine its addresses.
-//! - [`tcp`] and [`udp`] are the socket calls, [`block`] their waiting, [`resolve`] names.
+//! - [`tcp`] and [`udp`] are the socket calls, [`block`] their waiting, [`resolve`] names, by [`dns`] messages.
 //!
 //! Limits, on purpose: no IP fragments, no multicast membership, packets of at most 1500 bytes outside.
 
@@ -20,6 +20,8 @@ mod connection;
 mod datagram;
 #[cfg(any(target_os = "hermit", test))]
 mod dhcp_options;
+#[cfg(any(target_os = "hermit", test))]
+mod dns;
 #[cfg(any(target_os = "hermit", test))]
 mod frame;
 #[cfg(any(target_os = "hermit", test))]

@@ -6,7 +6,7 @@ use crate::heap::{self, Vec};
 use smoltcp::wire::IpAddress;
 
 /// RFC 6335 6: the dynamic ports.
-const FIRST_EPHEMERAL: u16 = 49152;
+pub const FIRST_EPHEMERAL: u16 = 49152;
 const EPHEMERAL: u16 = 16384;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -11,7 +11,7 @@ use super::device::NetworkDevice;
 use super::dhcp_options::{CLASSLESS_ROUTES, ClasslessRoutes, INTERFACE_MTU, REQUESTED, Route as ClasslessRoute};
 use super::frame::Flow;
 use super::link::{Link, MAX_MTU, instant};
-use super::lone::{Lone, filled, lend};
+use super::lone::{Lone, bytes, lend};
 use super::stack::Links;
 use super::system;
 use super::text::{self, LEAST_MTU, Line, MOST_SERVERS, Static};
@@ -22,7 +22,6 @@ use core::fmt::Write;
 use core::net::IpAddr;
 use smoltcp::iface::{Interface, Route};
 use smoltcp::socket::dhcpv4::{self, RetryConfig};
-use smoltcp::socket::dns::{self, DnsQuery};
 use smoltcp::time::Duration;
 use smoltcp::wire::{
     EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr,
@@ -35,8 +34,6 @@ const PATIENCE: u64 = 5 * SECOND;
 const SOLICITING: u64 = 12 * SECOND;
 /// Longest pause between two DHCP discoveries.
 const LONGEST_PAUSE: u64 = 64;
-/// DNS questions under way at once.
-const QUERIES: usize = 8;
 
 pub struct Setup {
     asked: bool,
@@ -46,12 +43,10 @@ pub struct Setup {
     static6: Option<Static>,
     dhcp: Option<Lone<Vec<u8>>>,
     lease: Option<Lease>,
-    dns: Option<Lone<Vec<Option<DnsQuery>>>>,
     /// Told the user that there is no device, or no DHCP answer.
     warned: bool,
     soliciting_since: Option<u64>,
     dhcp_due: u64,
-    dns_due: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,15 +70,13 @@ impl Setup {
             static6: None,
             dhcp: None,
             lease: None,
-            dns: None,
             warned: false,
             soliciting_since: None,
             dhcp_due: u64::MAX,
-            dns_due: u64::MAX,
         }
     }
 
-    /// Woken when the configuration changes or a DNS answer arrives.
+    /// Woken when the configuration changes.
     pub fn channel(&self) -> Channel {
         Channel(self as *const Setup as usize)
     }
@@ -99,7 +92,7 @@ impl Setup {
 
     /// Obeys lines as [`text`] describes them. ENETDOWN without a device, EINVAL for a line that cannot be understood.
     pub fn configure(&mut self, lines: &str, links: &mut Links, now: u64) -> Result<()> {
-        for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        for line in lines.split('\n').map(str::trim_ascii).filter(|line| !line.is_empty()) {
             let line = text::parse(line).map_err(|wrong| {
                 system::warn(format_args!("network line `{line}` refused: {wrong}"));
                 Errno::EINVAL
@@ -149,7 +142,7 @@ impl Setup {
     fn start_dhcp(&mut self) -> Result<()> {
         self.static4 = None;
         if self.dhcp.is_none() {
-            let mut packet = filled(MAX_MTU, || 0u8).ok_or(Errno::ENOBUFS)?;
+            let mut packet = bytes(MAX_MTU).ok_or(Errno::ENOBUFS)?;
             let mut socket = dhcpv4::Socket::new();
             socket.set_parameter_request_list(REQUESTED);
             // SAFETY: the slice belongs to `packet`, which `Lone` keeps and nobody touches.
@@ -161,7 +154,7 @@ impl Setup {
         self.dhcp.as_ref().map(|_| ()).ok_or(Errno::ENOBUFS)
     }
 
-    /// Moves DHCP, DNS and the interface's own timers along.
+    /// Moves DHCP and the interface's own timers along.
     pub fn step(&mut self, links: &mut Links, now: u64) {
         if self.soliciting_since.is_some_and(|since| now >= since + SOLICITING) {
             self.stop_soliciting(links, now);
@@ -184,7 +177,6 @@ impl Setup {
             dhcp.get_mut::<dhcpv4::Socket>().set_retry_config(retry);
             self.dhcp_due = link.pump(dhcp.set(), now);
         }
-        self.dns_due = self.dns.as_mut().map_or(u64::MAX, |dns| link.pump(dns.set(), now));
         self.take_lease(links, now);
         self.warn_if_unanswered(links, now);
     }
@@ -193,7 +185,7 @@ impl Setup {
         let waiting = self.dhcp.is_some() && self.lease.is_none() && !self.warned;
         let warning = if waiting { self.since + PATIENCE } else { u64::MAX };
         let soliciting = self.soliciting_since.map_or(u64::MAX, |since| since + SOLICITING);
-        self.dhcp_due.min(self.dns_due).min(warning).min(soliciting)
+        self.dhcp_due.min(warning).min(soliciting)
     }
 
     fn stop_soliciting(&mut self, links: &mut Links, now: u64) {
@@ -228,22 +220,16 @@ impl Setup {
         }
     }
 
-    /// DHCP and DNS answers; false for what is not theirs.
+    /// DHCP answers; false for what is not theirs.
     pub fn udp_ingress(&mut self, links: &mut Links, frame: &[u8], flow: &Flow, now: u64) -> bool {
-        if let Some(dhcp) = &mut self.dhcp
-            && flow.local.port == 68
-            && flow.remote.port == 67
-        {
-            links.deliver(LinkId::Outside, frame, dhcp.set(), now);
-        } else if let Some(dns) = &mut self.dns
-            && flow.remote.port == 53
-            && self.dns_due != u64::MAX
-        {
-            links.deliver(LinkId::Outside, frame, dns.set(), now);
-            system::wake(self.channel());
-        } else {
+        let Some(dhcp) = self
+            .dhcp
+            .as_mut()
+            .filter(|_| flow.local.port == 68 && flow.remote.port == 67)
+        else {
             return false;
-        }
+        };
+        links.deliver(LinkId::Outside, frame, dhcp.set(), now);
         self.step(links, now);
         true
     }
@@ -301,7 +287,6 @@ impl Setup {
             Some(link) if link.mtu != mtu => drop(self.open(links, mtu, self.soliciting_since.is_some(), now)),
             _ => self.apply_addresses(links),
         }
-        self.apply_servers();
         system::wake(self.channel());
     }
 
@@ -325,54 +310,41 @@ impl Setup {
         });
         link.interface.routes_mut().update(|routes| {
             routes.retain(|route| matches!(route.cidr, IpCidr::Ipv6(_)) && self.static6.is_none());
-            let gateways = [self.static4, self.static6]
-                .into_iter()
-                .flatten()
-                .filter_map(|given| given.gateway);
-            for gateway in gateways {
-                let _ = routes.push(default_route(gateway.into()));
+            let gateway = |given: &Option<Static>| given.as_ref().and_then(|given| given.gateway);
+            let stated = [gateway(&self.static4), gateway(&self.static6)];
+            let leased = self.lease.as_ref().map_or(&[][..], |lease| &lease.routes);
+            let mut dropped = 0;
+            for at in 0..stated.len() + leased.len() {
+                let route = match stated.get(at) {
+                    Some(None) => continue,
+                    Some(Some(gateway)) => default_route((*gateway).into()),
+                    None => leased[at - stated.len()],
+                };
+                dropped += routes.push(route).is_err() as usize;
             }
-            if let Some(lease) = &self.lease {
-                let dropped = lease.routes().filter(|route| routes.push(*route).is_err()).count();
-                if dropped > 0 {
-                    system::warn(format_args!("DHCP gave more routes than fit: {dropped} are left out"));
-                }
+            if dropped > 0 {
+                system::warn(format_args!("DHCP gave more routes than fit: {dropped} are left out"));
             }
         });
     }
 
     /// The servers in effect, in the order they are asked.
-    fn servers(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        let stated = [self.static4, self.static6]
-            .into_iter()
-            .flatten()
-            .flat_map(|given| given.servers);
-        let leased = self.lease.as_ref().map_or([None; MOST_SERVERS], |lease| lease.servers);
-        stated.chain(leased).flatten().take(MOST_SERVERS)
-    }
-
-    fn apply_servers(&mut self) {
-        let mut servers = [IpAddress::v4(0, 0, 0, 0); MOST_SERVERS];
-        let mut count = 0;
-        for (slot, server) in servers.iter_mut().zip(self.servers()) {
-            *slot = server.into();
-            count += 1;
+    pub fn servers(&self) -> [Option<IpAddr>; MOST_SERVERS] {
+        let lists = [
+            self.static4.as_ref().map(|given| &given.servers),
+            self.static6.as_ref().map(|given| &given.servers),
+            self.lease.as_ref().map(|lease| &lease.servers),
+        ];
+        let mut servers = [None; MOST_SERVERS];
+        let mut slots = servers.iter_mut();
+        for list in lists.iter().flatten() {
+            for server in list.iter().flatten() {
+                if let Some(slot) = slots.next() {
+                    *slot = Some(*server);
+                }
+            }
         }
-        if let Some(dns) = &mut self.dns {
-            dns.get_mut::<dns::Socket>().update_servers(&servers[..count]);
-        }
-    }
-
-    /// The DNS client, made when first needed. `None` without a server or memory.
-    pub fn dns(&mut self) -> Option<&mut Lone<Vec<Option<DnsQuery>>>> {
-        self.servers().next()?;
-        if self.dns.is_none() {
-            let mut queries = filled(QUERIES, || None)?;
-            // SAFETY: the slice belongs to `queries`, which `Lone` keeps and nobody touches.
-            self.dns = unsafe { Lone::new(dns::Socket::new(&[], lend(&mut queries)), queries) };
-            self.apply_servers();
-        }
-        self.dns.as_mut()
+        servers
     }
 
     pub fn state(&self, links: &Links) -> State {
@@ -417,7 +389,7 @@ impl Setup {
             {
                 writeln!(out, "gateway {}", route.via_router)?;
             }
-            for server in self.servers() {
+            for server in self.servers().iter().flatten() {
                 writeln!(out, "dns {server}")?;
             }
             writeln!(out, "mtu {}", link.mtu)?;

@@ -4,8 +4,9 @@
 
 use super::link::MAX_MTU;
 use core::net::IpAddr;
+use core::str::SplitAsciiWhitespace;
 
-/// Most DNS servers kept (smoltcp's `dns-max-server-count`).
+/// Most DNS servers kept.
 pub const MOST_SERVERS: usize = 3;
 /// What every IPv4 host takes (RFC 791 3.1), and the least of IPv6 (RFC 8200 5), bytes.
 pub const LEAST_MTU: [usize; 2] = [576, 1280];
@@ -37,13 +38,10 @@ pub fn parse(line: &str) -> Result<Line, Wrong> {
     }
 }
 
-fn parse_static<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Static, Wrong> {
+fn parse_static(mut words: SplitAsciiWhitespace) -> Result<Static, Wrong> {
     const ADDRESS: Wrong = "expected ADDRESS/PREFIX after `static`, as in 10.0.2.15/24 or fd00::15/64";
     let (address, prefix) = words.next().and_then(|word| word.split_once('/')).ok_or(ADDRESS)?;
-    let (address, prefix): (IpAddr, u8) = (
-        address.parse().map_err(|_| ADDRESS)?,
-        prefix.parse().map_err(|_| ADDRESS)?,
-    );
+    let (address, prefix) = (parse_address(address).ok_or(ADDRESS)?, number(prefix).ok_or(ADDRESS)?);
     if address.is_unspecified() || address.is_multicast() || address.is_loopback() || address == IpAddr::from([255; 4])
     {
         return Err("the static address must be one a host can have");
@@ -53,7 +51,7 @@ fn parse_static<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Static, 
     }
     let mut result = Static {
         address,
-        prefix,
+        prefix: prefix as u8,
         gateway: None,
         servers: [None; MOST_SERVERS],
         mtu: None,
@@ -70,12 +68,28 @@ fn parse_static<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Static, 
     Ok(result)
 }
 
+// Kept out of its callers: the parser is large.
+#[inline(never)]
+fn parse_address(word: &str) -> Option<IpAddr> {
+    word.parse().ok()
+}
+
+/// At most five digits.
+#[inline(never)]
+fn number(word: &str) -> Option<usize> {
+    if word.is_empty() || word.len() > 5 {
+        return None;
+    }
+    word.bytes().try_fold(0, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + (digit - b'0') as usize)
+    })
+}
+
 fn parse_gateway(value: &str, address: IpAddr) -> Result<IpAddr, Wrong> {
-    let gateway: Option<IpAddr> = value.parse().ok();
     let fits = |gateway: &IpAddr| {
         gateway.is_ipv4() == address.is_ipv4() && !gateway.is_unspecified() && !gateway.is_multicast()
     };
-    gateway
+    parse_address(value)
         .filter(fits)
         .ok_or("expected a router's address of the same family after `gateway`")
 }
@@ -84,19 +98,16 @@ fn parse_servers(value: &str) -> Result<[Option<IpAddr>; MOST_SERVERS], Wrong> {
     let mut servers = [None; MOST_SERVERS];
     // More servers than are kept are not an error: the first ones are asked.
     for (slot, word) in servers.iter_mut().zip(value.split(',')) {
-        *slot = Some(
-            word.parse()
-                .map_err(|_| "expected addresses separated by commas after `dns`")?,
-        );
+        *slot = Some(parse_address(word).ok_or("expected addresses separated by commas after `dns`")?);
     }
     Ok(servers)
 }
 
 fn parse_mtu(value: &str, address: IpAddr) -> Result<usize, Wrong> {
     let least = LEAST_MTU[address.is_ipv6() as usize];
-    let mtu: Option<usize> = value.parse().ok();
     // What is larger than a frame is cut down to it.
-    mtu.filter(|mtu| (least..=65535).contains(mtu))
+    number(value)
+        .filter(|mtu| (least..=65535).contains(mtu))
         .map(|mtu| mtu.min(MAX_MTU))
         .ok_or("expected 576 (IPv6: 1280) to 65535 after `mtu`")
 }

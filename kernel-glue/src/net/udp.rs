@@ -45,6 +45,13 @@ impl UdpSocket {
         }
     }
 
+    /// Receives wait this long at most (ns, 0: for ever).
+    pub fn limit_receive(&self, nanoseconds: u64) {
+        let mut options = self.options.get();
+        options.receive_timeout = nanoseconds;
+        self.options.set(options);
+    }
+
     /// The datagram socket below, bound to any port if it was not yet.
     fn bound(&self) -> Result<u32> {
         if self.id.get().is_none() {

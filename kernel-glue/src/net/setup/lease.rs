@@ -5,10 +5,9 @@ use super::*;
 /// What a DHCP server gave.
 pub struct Lease {
     pub address: Ipv4Cidr,
-    pub router: Option<Ipv4Address>,
     pub servers: [Option<IpAddr>; MOST_SERVERS],
     pub mtu: Option<usize>,
-    pub routes: Vec<ClasslessRoute>,
+    pub routes: Vec<Route>,
 }
 
 impl Lease {
@@ -23,10 +22,20 @@ impl Lease {
             }
         }
         let mut routes = heap::vec();
+        let mut router = config.router;
         for route in classless.iter() {
-            if routes.try_reserve(1).is_ok() {
+            // Classless routes replace the router option (RFC 3442).
+            router = None;
+            if let Some(route) = on_link_or_by_router(route)
+                && routes.try_reserve(1).is_ok()
+            {
                 routes.push(route);
             }
+        }
+        if let Some(router) = router
+            && routes.try_reserve(1).is_ok()
+        {
+            routes.push(default_route(router.into()));
         }
         let mut servers = [None; MOST_SERVERS];
         for (slot, server) in servers.iter_mut().zip(&config.dns_servers) {
@@ -36,33 +45,24 @@ impl Lease {
         let mtu = mtu.filter(|mtu| *mtu >= LEAST_MTU[0]);
         Lease {
             address: config.address,
-            router: config.router,
             servers,
             mtu,
             routes,
         }
     }
+}
 
-    /// Classless routes replace the router option (RFC 3442).
-    pub fn routes(&self) -> impl Iterator<Item = Route> + '_ {
-        let router = self
-            .router
-            .filter(|_| self.routes.is_empty())
-            .map(|router| default_route(router.into()));
-        router.into_iter().chain(self.routes.iter().filter_map(|route| {
-            // A host on this link is its own next hop; wider on-link routes are the address's own prefix.
-            let via = match route.router {
-                Ipv4Address::UNSPECIFIED if route.prefix == 32 => route.destination,
-                Ipv4Address::UNSPECIFIED => return None,
-                router => router,
-            };
-            let cidr = IpCidr::Ipv4(Ipv4Cidr::new(route.destination, route.prefix));
-            Some(Route {
-                cidr,
-                via_router: via.into(),
-                preferred_until: None,
-                expires_at: None,
-            })
-        }))
-    }
+/// A host on this link is its own next hop; wider on-link routes are the address's own prefix.
+fn on_link_or_by_router(route: ClasslessRoute) -> Option<Route> {
+    let via = match route.router {
+        Ipv4Address::UNSPECIFIED if route.prefix == 32 => route.destination,
+        Ipv4Address::UNSPECIFIED => return None,
+        router => router,
+    };
+    Some(Route {
+        cidr: IpCidr::Ipv4(Ipv4Cidr::new(route.destination, route.prefix)),
+        via_router: via.into(),
+        preferred_until: None,
+        expires_at: None,
+    })
 }
