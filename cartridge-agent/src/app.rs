@@ -45,14 +45,13 @@ fn prepare() -> Shared {
     let files = Files::from_environment();
     log::open(&files);
     let parameters = Parameters::new(read(&files, "defaults"), read(&files, "payload"));
-    let mut bad_values = Vec::new();
-    let settings = settings::read(&parameters, &mut |bad| bad_values.push(bad.to_string()));
+    // Errors are written at every level, so before LOG_LEVEL is known too.
+    let settings = settings::read(&parameters, &mut |bad| {
+        log::agent(Level::Error, format_args!("{bad}"), &[])
+    });
     log::set_level(settings.log_level);
     #[cfg(feature = "log")]
     crate::facade::install();
-    for bad in bad_values {
-        log::agent(Level::Error, format_args!("{bad}"), &[]);
-    }
     report_problems(&parameters);
     if let Some(Err(error)) = files.write("network", settings.network.command().as_str()) {
         log::agent(

@@ -1,39 +1,67 @@
 //! The folder of files through which the agent meets its platform.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::PathBuf;
 
 /// The folder named by `CARTRIDGE_DIR`; without that variable, no file exists.
-pub struct Files(Option<PathBuf>);
+pub struct Files(Option<OsString>);
 
 impl Files {
     pub fn from_environment() -> Self {
-        Files(std::env::var_os("CARTRIDGE_DIR").map(PathBuf::from))
+        Files(std::env::var_os("CARTRIDGE_DIR"))
     }
 
     /// True if there is a file `name`.
     pub fn exists(&self, name: &str) -> bool {
-        self.0.as_ref().is_some_and(|folder| folder.join(name).exists())
+        self.path(name).is_some_and(|path| path.exists())
     }
 
     /// Opens `name` for reading; `None` when there is no such file.
     pub fn open(&self, name: &str) -> Option<io::Result<File>> {
-        existing(File::open(self.0.as_ref()?.join(name)))
+        self.open_with(name, OpenOptions::new().read(true))
     }
 
     /// Opens `name` for writing as it is, creating and truncating nothing; `None` when there is no such file.
     pub fn open_to_write(&self, name: &str) -> Option<io::Result<File>> {
-        existing(OpenOptions::new().write(true).open(self.0.as_ref()?.join(name)))
+        self.open_with(name, OpenOptions::new().write(true))
+    }
+
+    #[inline(never)]
+    fn open_with(&self, name: &str, options: &OpenOptions) -> Option<io::Result<File>> {
+        match options.open(self.path(name)?) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            opened => Some(opened),
+        }
+    }
+
+    #[inline(never)]
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        let mut path = self.0.clone()?;
+        path.push("/");
+        path.push(name);
+        Some(path.into())
     }
 
     /// The content of `name`, but no more than one byte past `limit`, so that the caller sees a file that is too large.
     pub fn read(&self, name: &str, limit: usize) -> Option<io::Result<Vec<u8>>> {
-        Some(self.open(name)?.and_then(|file| {
-            let mut content = Vec::new();
-            file.take(limit as u64 + 1).read_to_end(&mut content)?;
-            Ok(content)
-        }))
+        let mut file = match self.open(name)? {
+            Ok(file) => file,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut content = Vec::new();
+        let mut room = [0; 2048];
+        while content.len() <= limit {
+            match file.read(&mut room) {
+                Ok(0) => break,
+                Ok(count) => content.extend_from_slice(&room[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        content.truncate(limit + 1);
+        Some(Ok(content))
     }
 
     /// Writes `text` to `name` in one piece; `None` when there is no such file.
@@ -48,12 +76,5 @@ impl Files {
     pub fn raise_priority(&self) {
         // A platform that has no such file has no such notion; the agent then shares the processor like any thread.
         let _ = self.write("priority", "high\n");
-    }
-}
-
-fn existing(opened: io::Result<File>) -> Option<io::Result<File>> {
-    match opened {
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        opened => Some(opened),
     }
 }

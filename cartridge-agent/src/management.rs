@@ -12,8 +12,7 @@ use crate::runner;
 use crate::shared::Shared;
 use cartridge_agent_core::log::Level;
 use places::Places;
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ pub fn start(shared: &'static Shared) {
     let Some(management) = shared.settings.management else {
         return;
     };
-    match TcpListener::bind(("0.0.0.0", management.port)) {
+    match TcpListener::bind(SocketAddr::from(([0; 4], management.port))) {
         Ok(listener) => {
             runner::spawn("agent-management", shared, move || {
                 accept(shared, &listener, management.token)
@@ -42,16 +41,17 @@ pub fn start(shared: &'static Shared) {
 }
 
 fn accept(shared: &'static Shared, listener: &TcpListener, token: &'static str) {
-    let places = Arc::new(Places::default());
+    // The endpoint is served for as long as the process lives.
+    let places = Box::leak(Box::default());
     loop {
         match listener.accept() {
-            Ok((stream, _)) => admit(shared, stream, &places, token),
+            Ok((stream, _)) => admit(shared, stream, places, token),
             Err(_) => thread::park_timeout(ACCEPT_PAUSE),
         }
     }
 }
 
-fn admit(shared: &'static Shared, stream: TcpStream, places: &Arc<Places>, token: &'static str) {
+fn admit(shared: &'static Shared, stream: TcpStream, places: &'static Places, token: &'static str) {
     // A connection that cannot be given a place is closed by dropping it: everything is full of busy connections.
     let Some(place) = Places::take(places, &stream) else {
         return;

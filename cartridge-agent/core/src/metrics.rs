@@ -24,100 +24,70 @@ pub struct Figures<'a> {
     pub log_lines: [u32; Level::ALL.len()],
 }
 
-/// What a figure of the `stats` file is, for readers of /metrics.
-struct Known {
+/// The figures of the `stats` file for readers of /metrics: a line each, as [`Metric::of`] takes them.
+const KNOWN: &str = "\
+memory_total_bytes gauge Memory of the machine.
+memory_free_bytes gauge Memory in use by nobody.
+kernel_heap_bytes gauge Heap in use by the kernel.
+program_heap_bytes gauge Memory of the program's heap.
+stack_bytes gauge Memory of the stacks of all threads.
+threads gauge Threads that exist.
+uptime_ns gauge Time since the machine started.
+idle_ns counter Time in which no thread had work.
+network_received_frames counter Frames received.
+network_received_bytes counter Bytes received in frames.
+network_sent_frames counter Frames sent.
+network_sent_bytes counter Bytes sent in frames.
+network_dropped_frames counter Frames dropped for want of room.
+connections gauge TCP connections that exist.
+";
+
+/// The agent's own figures, in the same form.
+const INFO: &str = "info gauge The cartridge.";
+const STATE: &str = "lifecycle_state gauge 1 for the state the member is in, 0 for the others.";
+const OWN: [&str; 3] = [
+    "agent_uptime_ns gauge Time since the agent started.",
+    "management_requests counter Requests to the management endpoint that were answered.",
+    "holds gauge Guards for work in flight that the app holds.",
+];
+const LOG_LINES: &str = "log_lines counter Lines logged by the agent and through it.";
+
+/// A metric, shown by its name: names of figures that end in `_ns` are nanoseconds and are shown in seconds, Prometheus'
+/// base unit; names of counters end in `_total`.
+struct Metric {
     name: &'static str,
-    metric: &'static str,
+    seconds: bool,
     kind: &'static str,
     help: &'static str,
 }
 
-const fn known(name: &'static str, metric: &'static str, kind: &'static str, help: &'static str) -> Known {
-    Known {
-        name,
-        metric,
-        kind,
-        help,
+impl Metric {
+    /// The metric of a line `FIGURE KIND HELP`.
+    #[inline(never)]
+    fn of(line: &'static str) -> Self {
+        let (figure, rest) = line.split_once(' ').unwrap_or_default();
+        let (kind, help) = rest.split_once(' ').unwrap_or_default();
+        let name = figure.strip_suffix("_ns");
+        Metric {
+            name: name.unwrap_or(figure),
+            seconds: name.is_some(),
+            kind,
+            help,
+        }
     }
 }
 
-/// Names ending in `_ns` are nanoseconds and are shown in seconds, Prometheus' base unit.
-const KNOWN: [Known; 14] = [
-    known(
-        "memory_total_bytes",
-        "memory_total_bytes",
-        "gauge",
-        "Memory of the machine.",
-    ),
-    known(
-        "memory_free_bytes",
-        "memory_free_bytes",
-        "gauge",
-        "Memory in use by nobody.",
-    ),
-    known(
-        "kernel_heap_bytes",
-        "kernel_heap_bytes",
-        "gauge",
-        "Heap in use by the kernel.",
-    ),
-    known(
-        "program_heap_bytes",
-        "program_heap_bytes",
-        "gauge",
-        "Memory of the program's heap.",
-    ),
-    known(
-        "stack_bytes",
-        "stack_bytes",
-        "gauge",
-        "Memory of the stacks of all threads.",
-    ),
-    known("threads", "threads", "gauge", "Threads that exist."),
-    known(
-        "uptime_ns",
-        "uptime_seconds",
-        "gauge",
-        "Time since the machine started.",
-    ),
-    known(
-        "idle_ns",
-        "idle_seconds_total",
-        "counter",
-        "Time in which no thread had work.",
-    ),
-    known(
-        "network_received_frames",
-        "network_received_frames_total",
-        "counter",
-        "Frames received.",
-    ),
-    known(
-        "network_received_bytes",
-        "network_received_bytes_total",
-        "counter",
-        "Bytes received in frames.",
-    ),
-    known(
-        "network_sent_frames",
-        "network_sent_frames_total",
-        "counter",
-        "Frames sent.",
-    ),
-    known(
-        "network_sent_bytes",
-        "network_sent_bytes_total",
-        "counter",
-        "Bytes sent in frames.",
-    ),
-    known(
-        "network_dropped_frames",
-        "network_dropped_frames_total",
-        "counter",
-        "Frames dropped for want of room.",
-    ),
-    known("connections", "connections", "gauge", "TCP connections that exist."),
-];
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cartridge_")?;
+        f.write_str(self.name)?;
+        f.write_str(if self.seconds { "_seconds" } else { "" })?;
+        f.write_str(if self.kind == "counter" { "_total" } else { "" })
+    }
+}
+
+/// Nanoseconds in a second.
+const NANOSECONDS: u64 = 1_000_000_000;
 
 /// Writes all figures; `stats` is the content of the `stats` file, lines of `name value`. Lines it does not understand are
 /// left out.
@@ -134,114 +104,71 @@ pub fn write(out: &mut dyn Write, figures: &Figures<'_>, stats: &str) -> fmt::Re
         let Some(value) = crate::parameters::decimal(value.trim_ascii()) else {
             continue;
         };
-        let Some(index) = KNOWN.iter().position(|known| known.name == name) else {
+        let is_named = |(_, known): &(usize, &str)| {
+            let rest = known.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(' '))
+        };
+        let Some((index, known)) = KNOWN.lines().enumerate().find(is_named) else {
             continue;
         };
         // A metric has one sample; a second line of the same name would make the whole page invalid.
         if seen & (1 << index) == 0 {
             seen |= 1 << index;
-            write_known(out, &KNOWN[index], value)?;
+            figure(out, known, value)?;
         }
     }
     Ok(())
 }
 
-fn write_known(out: &mut dyn Write, known: &Known, value: u64) -> fmt::Result {
-    head(out, known.metric, known.kind, known.help)?;
-    match known.name.ends_with("_ns") {
-        true => sample(
-            out,
-            known.metric,
-            "",
-            "",
-            value / 1_000_000_000,
-            Some((value % 1_000_000_000) as u32),
-        ),
-        false => sample(out, known.metric, "", "", value, None),
-    }
-}
-
 fn write_own(out: &mut dyn Write, figures: &Figures<'_>) -> fmt::Result {
-    head(out, "info", "gauge", "The cartridge.")?;
+    head(out, INFO)?;
     out.write_str("cartridge_info{name=\"")?;
     label(out, figures.name)?;
     out.write_str("\",version=\"")?;
     label(out, figures.version)?;
     out.write_str("\"} 1\n")?;
-
-    head(
-        out,
-        "lifecycle_state",
-        "gauge",
-        "1 for the state the member is in, 0 for the others.",
-    )?;
-    for state in State::ALL {
-        sample(
-            out,
-            "lifecycle_state",
-            "state",
-            state.name(),
-            u64::from(state == figures.state),
-            None,
-        )?;
+    let state = head(out, STATE)?;
+    for each in State::ALL {
+        sample(out, &state, "state", each.name(), u64::from(each == figures.state))?;
     }
-    head(out, "agent_uptime_seconds", "gauge", "Time since the agent started.")?;
-    sample(
-        out,
-        "agent_uptime_seconds",
-        "",
-        "",
-        figures.uptime.as_secs(),
-        Some(figures.uptime.subsec_nanos()),
-    )?;
-    head(
-        out,
-        "management_requests_total",
-        "counter",
-        "Requests to the management endpoint that were answered.",
-    )?;
-    sample(out, "management_requests_total", "", "", figures.requests.into(), None)?;
-    head(out, "holds", "gauge", "Guards for work in flight that the app holds.")?;
-    sample(out, "holds", "", "", figures.holds as u64, None)?;
-    head(
-        out,
-        "log_lines_total",
-        "counter",
-        "Lines logged by the agent and through it.",
-    )?;
+    let uptime = figures.uptime.as_secs() * NANOSECONDS + u64::from(figures.uptime.subsec_nanos());
+    let values = [uptime, figures.requests.into(), figures.holds as u64];
+    for (line, value) in OWN.into_iter().zip(values) {
+        figure(out, line, value)?;
+    }
+    let log_lines = head(out, LOG_LINES)?;
     for (level, count) in Level::ALL.iter().zip(figures.log_lines) {
-        sample(out, "log_lines_total", "level", level.name(), count.into(), None)?;
+        sample(out, &log_lines, "level", level.name(), count.into())?;
     }
     Ok(())
 }
 
+/// A metric with one sample.
 #[inline(never)]
-fn head(out: &mut dyn Write, metric: &str, kind: &str, help: &str) -> fmt::Result {
-    writeln!(
-        out,
-        "# HELP cartridge_{metric} {help}\n# TYPE cartridge_{metric} {kind}"
-    )
+fn figure(out: &mut dyn Write, line: &'static str, value: u64) -> fmt::Result {
+    let metric = head(out, line)?;
+    sample(out, &metric, "", "", value)
 }
 
-/// One sample, with at most one label and, for seconds, with nanoseconds.
 #[inline(never)]
-fn sample(
-    out: &mut dyn Write,
-    metric: &str,
-    label: &str,
-    label_value: &str,
-    value: u64,
-    nanoseconds: Option<u32>,
-) -> fmt::Result {
-    write!(out, "cartridge_{metric}")?;
+fn head(out: &mut dyn Write, line: &'static str) -> Result<Metric, fmt::Error> {
+    let metric = Metric::of(line);
+    let Metric { kind, help, .. } = metric;
+    write!(out, "# HELP {metric} {help}\n# TYPE {metric} {kind}\n")?;
+    Ok(metric)
+}
+
+/// One sample, with at most one label.
+#[inline(never)]
+fn sample(out: &mut dyn Write, metric: &Metric, label: &str, label_value: &str, value: u64) -> fmt::Result {
+    write!(out, "{metric}")?;
     if !label.is_empty() {
         write!(out, "{{{label}=\"{label_value}\"}}")?;
     }
-    write!(out, " {value}")?;
-    if let Some(nanoseconds) = nanoseconds {
-        write!(out, ".{nanoseconds:09}")?;
+    if metric.seconds {
+        return writeln!(out, " {}.{:09}", value / NANOSECONDS, value % NANOSECONDS);
     }
-    out.write_str("\n")
+    writeln!(out, " {value}")
 }
 
 /// A label's value: backslash, quote and line end are escaped.
@@ -300,7 +227,8 @@ mod tests {
 
     #[test]
     fn the_page_keeps_to_the_grammar() {
-        let all: String = KNOWN.iter().map(|known| std::format!("{} 1\n", known.name)).collect();
+        let names = KNOWN.lines().map(|known| known.split_once(' ').unwrap().0);
+        let all: String = names.map(|name| std::format!("{name} 1\n")).collect();
         let page = page(&all);
         assert!(page.ends_with('\n'));
         let (mut typed, mut samples) = (HashSet::new(), HashSet::new());

@@ -7,6 +7,7 @@ use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::machine::{Cause, Missing};
 use cartridge_agent_core::management::{Page, StopOptions, route, state_body};
 use cartridge_agent_core::metrics::{self, Figures};
+use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -38,70 +39,54 @@ pub fn answer(shared: &Shared, request: &Request<'_>, token: &str, out: &mut Vec
     shared.answered.fetch_add(1, Ordering::Relaxed);
     let mut after = After::Nothing;
     let mut buffer = [0; 1024];
-    let text;
-    let response = match route(request, token) {
-        Err(refusal) => refusal,
-        Ok(Page::Health) => json(Status::Ok, state_body(shared.state(), None, &mut buffer)),
+    let (mut status, mut content, mut missed) = (Status::Ok, Content::Json, None);
+    let mut text = None;
+    match route(request, token) {
+        Err(refusal) => return respond(out, request, &refusal),
+        Ok(Page::Health) => {}
         Ok(Page::Ready) => {
-            let missing = missing(shared);
-            let ready = missing.is_none() && shared.state() == State::Active;
-            let status = if ready { Status::Ok } else { Status::ServiceUnavailable };
-            json(status, state_body(shared.state(), missing.as_ref(), &mut buffer))
+            missed = missing(shared);
+            if missed.is_some() || shared.state() != State::Active {
+                status = Status::ServiceUnavailable;
+            }
         }
         Ok(Page::Metrics) => {
-            text = figures(shared).into_bytes();
-            Response {
-                status: Status::Ok,
-                content: Content::Metrics,
-                body: &text,
-                field: "",
-            }
+            content = Content::Metrics;
+            text = Some(figures(shared));
         }
-        Ok(Page::Logs) => match shared.files.read("log", LOG_LIMIT) {
-            Some(Err(error)) => {
-                text = format!("the log cannot be read: {error}\n").into_bytes();
-                Response {
-                    status: Status::ServiceUnavailable,
-                    content: Content::Text,
-                    body: &text,
-                    field: "",
+        Ok(Page::Logs) => {
+            content = Content::Text;
+            text = match shared.files.read("log", LOG_LIMIT) {
+                Some(Ok(log)) => Some(log),
+                None => Some(log::kept().unwrap_or_default()),
+                Some(Err(error)) => {
+                    status = Status::ServiceUnavailable;
+                    Some(format!("the log cannot be read: {error}\n").into_bytes())
                 }
-            }
-            Some(Ok(log)) => {
-                text = log;
-                Response {
-                    status: Status::Ok,
-                    content: Content::Text,
-                    body: &text,
-                    field: "",
-                }
-            }
-            None => {
-                text = log::kept().unwrap_or_default();
-                Response {
-                    status: Status::Ok,
-                    content: Content::Text,
-                    body: &text,
-                    field: "",
-                }
-            }
-        },
+            };
+        }
         Ok(Page::Stop(options)) => {
+            status = Status::Accepted;
             after = After::Stop(options);
-            json(Status::Accepted, state_body(shared.state(), None, &mut buffer))
         }
+    }
+    let body = match &text {
+        Some(text) => text,
+        None => state_body(shared.state(), missed.as_ref(), &mut buffer),
     };
-    let Ok(()) = response.write(out, request.method != Method::Head, request.keep_alive);
+    let response = Response {
+        status,
+        content,
+        body,
+        field: "",
+    };
+    respond(out, request, &response);
     after
 }
 
-fn json(status: Status, body: &[u8]) -> Response<'_> {
-    Response {
-        status,
-        content: Content::Json,
-        body,
-        field: "",
-    }
+fn respond(out: &mut Vec<u8>, request: &Request<'_>, response: &Response<'_>) -> After {
+    let Ok(()) = response.write(out, request.method != Method::Head, request.keep_alive);
+    After::Nothing
 }
 
 /// What the member lacks at this moment: in state Active too, a port can close again.
@@ -120,11 +105,9 @@ fn missing(shared: &Shared) -> Option<Missing> {
     (!missing.is_nothing()).then_some(missing)
 }
 
-fn figures(shared: &Shared) -> String {
-    let stats = match shared.files.read("stats", STATS_LIMIT) {
-        Some(Ok(stats)) => String::from_utf8(stats).unwrap_or_default(),
-        _ => String::new(),
-    };
+fn figures(shared: &Shared) -> Vec<u8> {
+    let stats = shared.files.read("stats", STATS_LIMIT).and_then(Result::ok);
+    let stats = stats.unwrap_or_default();
     let figures = Figures {
         name: shared.settings.name,
         version: shared.settings.version,
@@ -134,8 +117,18 @@ fn figures(shared: &Shared) -> String {
         holds: shared.holds.load(Ordering::Relaxed),
         log_lines: log::written(),
     };
-    let mut page = String::new();
-    // Writing to a String does not fail.
-    let _ = metrics::write(&mut page, &figures, &stats);
-    page
+    let mut page = Bytes(Vec::new());
+    // Writing to memory does not fail.
+    let _ = metrics::write(&mut page, &figures, std::str::from_utf8(&stats).unwrap_or_default());
+    page.0
+}
+
+/// Text as bytes.
+struct Bytes(Vec<u8>);
+
+impl fmt::Write for Bytes {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
 }

@@ -31,14 +31,14 @@ struct Occupant {
 
 /// One connection's place; free again when dropped.
 pub struct Place {
-    places: Arc<Places>,
+    places: &'static Places,
     occupant: Arc<Occupant>,
 }
 
 impl Places {
     /// A place for `stream`, if need be that of the oldest connection that waits for its client. `None` when all connections
     /// are busy with answers.
-    pub fn take(places: &Arc<Places>, stream: &TcpStream) -> Option<Place> {
+    pub fn take(places: &'static Places, stream: &TcpStream) -> Option<Place> {
         let stream = stream.try_clone().ok()?;
         let is_full = |taken: &mut Vec<_>| taken.len() >= LIMIT;
         let waited = places.freed.wait_timeout_while(lock(&places.taken), PATIENCE, is_full);
@@ -54,10 +54,7 @@ impl Places {
         });
         taken.push(Arc::clone(&occupant));
         drop(taken);
-        Some(Place {
-            places: Arc::clone(places),
-            occupant,
-        })
+        Some(Place { places, occupant })
     }
 }
 
