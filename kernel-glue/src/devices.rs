@@ -5,9 +5,9 @@ use crate::entropy::weak;
 use crate::heap::{self, Box};
 use crate::memory;
 use crate::net::device::NetworkDevice;
-use crate::pci::access::{Ecam, Ports};
+use crate::pci::access::Ports;
 use crate::pci::address_space::AddressSpace;
-use crate::pci::configuration::ConfigurationSpace;
+use crate::pci::configuration::Space;
 use crate::pci::scan;
 use crate::virtio::attach::{MmioDevice, PciDevice};
 use crate::virtio::command_line::Place;
@@ -77,7 +77,7 @@ fn probe_mmio(place: Place, devices: &mut Devices) {
     }
 }
 
-/// Ports first: two instructions an access, nothing to map. Where a machine has none, ACPI says what it has instead.
+/// A machine without PCI may have ACPI that lists its devices.
 fn probe_pci(devices: &mut Devices) {
     match Ports::find() {
         Some(ports) => probe_functions(&ports, devices),
@@ -86,18 +86,13 @@ fn probe_pci(devices: &mut Devices) {
 }
 
 fn probe_described(devices: &mut Devices) {
-    let dsdt = acpi::fixed_table()
-        .and_then(|fixed| acpi::dsdt(&fixed))
-        .unwrap_or_default();
-    // The byte code does not say how many buses there are; one that does not exist is never asked, as no bridge leads there.
-    let described = || described::configuration_space(dsdt).map(|base| (base, u8::MAX));
-    if let Some((base, last_bus)) = acpi::ecam().or_else(described) {
-        probe_functions(&Ecam::new(base, last_bus), devices);
+    let Some(fixed) = acpi::fixed_table() else { return };
+    for place in described::places(acpi::dsdt(&fixed).unwrap_or_default()) {
+        probe_mmio(place, devices);
     }
-    described::places(dsdt).for_each(|place| probe_mmio(place, devices));
 }
 
-fn probe_functions(space: &dyn ConfigurationSpace, devices: &mut Devices) {
+fn probe_functions(space: &Space, devices: &mut Devices) {
     let mut addresses = AddressSpace::new();
     scan::functions(space, &mut |found| {
         let kind = if found.vendor == pci::VENDOR {

@@ -1,6 +1,6 @@
 //! The fixed ACPI description table (ACPI specification 6.5, section 5.2.9) and what is needed of the differentiated one.
 
-use super::table::{u8_at, u16_at, u32_at, u64_at};
+use super::table::{after, position, u8_at, u16_at, u32_at, u64_at};
 
 /// A register, by its generic address structure (section 5.2.3.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,18 +76,16 @@ const BYTE_PREFIX: u8 = 0x0a;
 
 /// The values that switch the machine off: SLP_TYPa and SLP_TYPb of the package `_S5` (section 7.4.2.6), found by its name.
 pub fn soft_off_types(dsdt: &[u8]) -> Option<(u8, u8)> {
-    let places = dsdt
-        .windows(4)
-        .enumerate()
-        .filter(|(_, window)| window == b"_S5_")
-        .map(|(index, _)| index);
-    places
-        .filter(|at| follows_name(dsdt, *at))
-        .find_map(|at| sleep_types(dsdt.get(at + 4..)?))
-}
-
-fn follows_name(code: &[u8], at: usize) -> bool {
-    matches!(code[..at], [.., NAME] | [.., NAME, b'\\'])
+    const NAMED: &[u8] = b"_S5_";
+    let mut rest = dsdt;
+    loop {
+        let at = position(rest, NAMED)?;
+        let named = matches!(rest[..at], [.., NAME] | [.., NAME, b'\\']);
+        rest = &rest[at + NAMED.len()..];
+        if named && let Some(found) = sleep_types(rest) {
+            return Some(found);
+        }
+    }
 }
 
 fn sleep_types(code: &[u8]) -> Option<(u8, u8)> {
@@ -124,20 +122,15 @@ pub const POWER_BUTTON_EVENT: u32 = 2;
 pub fn event_device(dsdt: &[u8]) -> Option<EventDevice> {
     const REGION: &[u8] = &[0x5b, 0x80, b'E', b'R', b'E', b'G', 0, 0x0c];
     const INTERRUPT: &[u8] = &[0x89, 6, 0];
-    let device = find(dsdt, b"ACPI0013")?;
-    let region = find(dsdt, REGION)? + REGION.len();
-    let descriptor = device + find(dsdt.get(device..)?, INTERRUPT)?;
-    if u8_at(dsdt, descriptor + 4)? != 1 {
+    let region = after(dsdt, REGION)?;
+    let descriptor = after(after(dsdt, b"ACPI0013")?, INTERRUPT)?;
+    if u8_at(descriptor, 1)? != 1 {
         return None;
     }
     Some(EventDevice {
-        selector: u32_at(dsdt, region)? as u64,
-        interrupt: u32_at(dsdt, descriptor + 5)?,
+        selector: u32_at(region, 0)? as u64,
+        interrupt: u32_at(descriptor, 2)?,
     })
-}
-
-fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
-    bytes.windows(pattern.len()).position(|window| window == pattern)
 }
 
 #[cfg(test)]

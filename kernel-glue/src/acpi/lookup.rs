@@ -33,9 +33,13 @@ fn find_root() -> Option<Root> {
         return None;
     }
     let areas = [EXTENDED_AREA..EXTENDED_AREA + 1024, table::BIOS_AREA];
-    areas
-        .into_iter()
-        .find_map(|area| table::find_root(bytes(area.start, (area.end - area.start) as usize)?))
+    for area in areas {
+        let found = bytes(area.start, (area.end - area.start) as usize).and_then(table::find_root);
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
 }
 
 /// Physical memory the firmware wrote.
@@ -90,9 +94,4 @@ pub fn io_apics() -> Option<Vec<(u64, u32)>> {
 /// How ISA interrupt `source` is wired.
 pub fn isa_line(source: u8) -> Line {
     routing::isa_line(find(b"APIC").unwrap_or_default(), source)
-}
-
-/// Physical address of bus 0's configuration space and the last bus number, from MCFG.
-pub fn ecam() -> Option<(u64, u8)> {
-    routing::ecam(find(b"MCFG")?)
 }

@@ -1,4 +1,4 @@
-//! ACPI tables, read as untrusted bytes: what power, interrupt routing and PCI need from them.
+//! ACPI tables, read as untrusted bytes: what power, interrupt routing and devices need from them.
 //!
 //! Nothing is read before it is asked for: a machine without ACPI (microvm) boots without looking for it.
 
@@ -10,4 +10,4 @@ pub mod table;
 mod lookup;
 
 #[cfg(target_os = "hermit")]
-pub use lookup::{dsdt, ecam, fixed_table, io_apics, isa_line};
+pub use lookup::{dsdt, fixed_table, io_apics, isa_line};

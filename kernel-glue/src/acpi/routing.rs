@@ -1,9 +1,8 @@
-//! Interrupt controllers and PCI configuration space: the tables MADT (ACPI specification 6.5, section 5.2.12) and MCFG (PCI
-//! Firmware specification 3.3, section 4.1.2).
+//! Interrupt controllers: the table MADT (ACPI specification 6.5, section 5.2.12).
 
-use super::table::{HEADER, u8_at, u16_at, u32_at, u64_at};
+use super::table::{HEADER, u8_at, u16_at, u32_at};
 
-/// Where the entries of both tables begin.
+/// Where the entries begin.
 const ENTRIES: usize = HEADER + 8;
 const IO_APIC: u8 = 1;
 const OVERRIDE: u8 = 2;
@@ -52,14 +51,6 @@ pub fn isa_line(madt: &[u8], source: u8) -> Line {
         gsi: source as u32,
         level_triggered: false,
         active_low: false,
-    })
-}
-
-/// Physical address of bus 0's configuration space and the last bus number, of segment 0.
-pub fn ecam(mcfg: &[u8]) -> Option<(u64, u8)> {
-    mcfg.get(ENTRIES..)?.chunks_exact(16).find_map(|entry| {
-        let (segment, first_bus) = (u16_at(entry, 8)?, u8_at(entry, 10)?);
-        Some((u64_at(entry, 0)?, u8_at(entry, 11)?)).filter(|(base, _)| segment == 0 && first_bus == 0 && *base != 0)
     })
 }
 
@@ -126,16 +117,5 @@ mod tests {
         for cut in 0..length {
             io_apics(&madt[..cut]).count();
         }
-    }
-
-    #[test]
-    fn configuration_space_of_segment_0() {
-        let mut contents = std::vec![0u8; 8];
-        contents.extend_from_slice(&[0, 0, 0, 0xd0, 0, 0, 0, 0, 1, 0, 0, 255, 0, 0, 0, 0]);
-        contents.extend_from_slice(&[0, 0, 0, 0xb0, 0, 0, 0, 0, 0, 0, 0, 255, 0, 0, 0, 0]);
-        let mcfg = make(b"MCFG", &contents);
-        assert_eq!(ecam(&mcfg), Some((0xb000_0000, 255)));
-        assert_eq!(ecam(&mcfg[..60]), None);
-        assert_eq!(ecam(&[]), None);
     }
 }

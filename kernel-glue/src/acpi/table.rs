@@ -14,17 +14,36 @@ pub fn u8_at(bytes: &[u8], offset: usize) -> Option<u8> {
 }
 
 pub fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(bytes.get(offset..)?.first_chunk().copied()?))
+    Some(number_at(bytes, offset, 2)? as u16)
 }
 
 pub fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(offset..)?.first_chunk().copied()?))
+    Some(number_at(bytes, offset, 4)? as u32)
 }
 
 pub fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(offset..)?.first_chunk().copied()?))
+    number_at(bytes, offset, 8)
 }
 
+/// Once for all widths: tables are read seldom.
+#[inline(never)]
+fn number_at(bytes: &[u8], offset: usize, width: usize) -> Option<u64> {
+    let bytes = bytes.get(offset..)?.get(..width)?;
+    Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+/// Where `pattern` first is in byte code that is searched, not interpreted.
+#[inline(never)]
+pub fn position(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
+    bytes.windows(pattern.len()).position(|window| window == pattern)
+}
+
+/// What follows `pattern`, where that is.
+pub fn after<'b>(bytes: &'b [u8], pattern: &[u8]) -> Option<&'b [u8]> {
+    bytes.get(position(bytes, pattern)? + pattern.len()..)
+}
+
+#[inline(never)]
 fn sums_to_zero(bytes: &[u8]) -> bool {
     bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)) == 0
 }

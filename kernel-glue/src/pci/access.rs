@@ -1,8 +1,6 @@
-//! Configuration space on the machine: ports 0xcf8/0xcfc, or memory (ECAM) where there are no ports.
+//! Configuration space on the machine: ports 0xcf8/0xcfc, which every x86 machine with PCI has, QEMU's `microvm,pcie=on` excepted.
 
 use super::configuration::{ConfigurationSpace, Function};
-use crate::virtio::registers::{Registers, Window};
-use core::cell::RefCell;
 
 /// Configuration mechanism 1 (PCI 3.2.2.3.2).
 pub struct Ports;
@@ -34,52 +32,6 @@ impl ConfigurationSpace for Ports {
     fn write(&self, function: Function, offset: u8, value: u32) {
         Self::select(function, offset);
         port::write(DATA, value);
-    }
-}
-
-/// Enhanced configuration access (PCIe 7.2.2): 4 KiB for each function, 1 MiB for each bus.
-pub struct Ecam {
-    base: u64,
-    last_bus: u8,
-    /// The bus asked last, mapped: a scan goes bus by bus.
-    current: RefCell<Option<(u8, Window)>>,
-}
-
-impl Ecam {
-    /// `base`: physical address of bus 0, from ACPI's MCFG.
-    pub const fn new(base: u64, last_bus: u8) -> Self {
-        Self {
-            base,
-            last_bus,
-            current: RefCell::new(None),
-        }
-    }
-
-    fn access<T>(&self, function: Function, offset: u8, absent: T, access: impl Fn(&Window, usize) -> T) -> T {
-        let mut current = self.current.borrow_mut();
-        if current.as_ref().is_none_or(|(bus, _)| *bus != function.bus) {
-            let address = self
-                .base
-                .checked_add(u64::from(function.bus) << 20)
-                .filter(|_| function.bus <= self.last_bus);
-            *current = address
-                .and_then(|address| Window::map(address, 1 << 20))
-                .map(|window| (function.bus, window));
-        }
-        let place = usize::from(function.device) << 15 | usize::from(function.function) << 12;
-        current
-            .as_ref()
-            .map_or(absent, |(_, window)| access(window, place | usize::from(offset & !3)))
-    }
-}
-
-impl ConfigurationSpace for Ecam {
-    fn read(&self, function: Function, offset: u8) -> u32 {
-        self.access(function, offset, u32::MAX, |window, offset| window.read32(offset))
-    }
-
-    fn write(&self, function: Function, offset: u8, value: u32) {
-        self.access(function, offset, (), |window, offset| window.write32(offset, value))
     }
 }
 

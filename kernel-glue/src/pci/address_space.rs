@@ -2,23 +2,20 @@
 //!
 //! On PC chipsets the range below the I/O APIC (0xfec00000, Intel 82093AA) belongs to PCI however much RAM there is:
 //! QEMU ends low RAM at 0xe0000000 at the latest (i440FX; 0xc0000000 on q35), and q35's ECAM window lies below too.
-//! New addresses come from the upper part of it, and never overlap a BAR that has one. QEMU's generic host bridge, which
-//! microvm has (`pcie=on`), decodes 0xc0000000-0xdfffffff instead.
+//! New addresses come from the upper part of it, and never overlap a BAR that has one.
 
 use super::bar::{self, Bar};
-use super::configuration::{ConfigurationSpace, Function, HOST_BRIDGE, host_bridge, register};
+use super::configuration::{ConfigurationSpace, Function, Space, register};
 use super::scan;
 
 /// First address given out, and the first one after the range.
-const PC: (u64, u64) = (0xfe00_0000, 0xfec0_0000);
-const MICROVM: (u64, u64) = (0xc000_0000, 0xe000_0000);
+const RANGE: (u64, u64) = (0xfe00_0000, 0xfec0_0000);
 
 /// Most BARs in the range that are kept track of; a machine with more gets no new ones.
 const MOST: usize = 32;
 
 /// What of the range is taken.
 pub struct AddressSpace {
-    range: (u64, u64),
     taken: [(u64, u64); MOST],
     count: usize,
     known: bool,
@@ -28,7 +25,6 @@ impl AddressSpace {
     #[allow(clippy::new_without_default, reason = "nothing else about it has a default")]
     pub const fn new() -> Self {
         Self {
-            range: PC,
             taken: [(0, 0); MOST],
             count: 0,
             known: false,
@@ -36,15 +32,12 @@ impl AddressSpace {
     }
 
     /// Gives `bar` an address if it has none. False when there is no room, or it is a BAR we cannot place.
-    pub fn ensure(&mut self, space: &dyn ConfigurationSpace, function: Function, bar: &mut Bar) -> bool {
+    pub fn ensure(&mut self, space: &Space, function: Function, bar: &mut Bar) -> bool {
         if bar.address != 0 {
             return true;
         }
         if !self.known {
             self.known = true;
-            if space.identity(HOST_BRIDGE) == Some(host_bridge::QEMU_GENERIC) {
-                self.range = MICROVM;
-            }
             scan::functions(space, &mut |found| self.note(space, found.function));
         }
         let Some(address) = self.find(bar.size) else {
@@ -56,15 +49,15 @@ impl AddressSpace {
     }
 
     /// Takes what the BARs of `function` already have.
-    fn note(&mut self, space: &dyn ConfigurationSpace, function: Function) {
+    fn note(&mut self, space: &Space, function: Function) {
         let bridge = space.read8(function, register::HEADER_TYPE) & 0x7f == 1;
         let mut index = 0;
         while index < if bridge { 2 } else { bar::COUNT } {
             let found = bar::read(space, function, index);
             if let Some(Bar { address, size, .. }) = found
                 && address != 0
-                && address < self.range.1
-                && address + size > self.range.0
+                && address < RANGE.1
+                && address + size > RANGE.0
             {
                 self.take(address, size);
             }
@@ -76,7 +69,7 @@ impl AddressSpace {
         match self.taken.get_mut(self.count) {
             Some(entry) => *entry = (address, size),
             // Too many to remember: nothing more is given out.
-            None => self.taken[0] = (self.range.0, self.range.1 - self.range.0),
+            None => self.taken[0] = (RANGE.0, RANGE.1 - RANGE.0),
         }
         self.count += 1;
     }
@@ -85,8 +78,8 @@ impl AddressSpace {
     /// loop ends.
     fn find(&self, size: u64) -> Option<u64> {
         let size = size.max(0x1000);
-        let mut address = self.range.0.checked_next_multiple_of(size)?;
-        while address.checked_add(size)? <= self.range.1 {
+        let mut address = RANGE.0.checked_next_multiple_of(size)?;
+        while address.checked_add(size)? <= RANGE.1 {
             let taken = &self.taken[..self.count.min(MOST)];
             match taken
                 .iter()
@@ -133,16 +126,6 @@ mod tests {
         let mut assigned = bar::read(&space, FIRST, 0).unwrap();
         assert!(addresses.ensure(&space, FIRST, &mut assigned));
         assert_eq!(assigned.address, 0xfe00_0000, "what firmware assigned stays");
-    }
-
-    #[test]
-    fn the_host_bridge_decides_the_range() {
-        let mut space = FakeSpace::default();
-        space.device(HOST_BRIDGE).put(HOST_BRIDGE, 0, 0x0008_1b36);
-        space.device(SECOND).bar(SECOND, 1, 0, 0xffff_f000);
-        let mut bar = bar::read(&space, SECOND, 1).unwrap();
-        assert!(AddressSpace::new().ensure(&space, SECOND, &mut bar));
-        assert_eq!(bar.address, 0xc000_0000);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Base address registers: where a function's memory is, and how much there is of it (PCI 6.2.5.1).
 
-use super::configuration::{ConfigurationSpace, Function, command, register};
+use super::configuration::{ConfigurationSpace, Function, Space, command, register};
 
 /// BARs of a function that is not a bridge.
 pub const COUNT: u8 = 6;
@@ -26,7 +26,7 @@ fn offset(index: u8) -> u8 {
 }
 
 /// Reads and sizes memory BAR `index`; `None` for I/O ports, for one that is not implemented, and for a nonsense size.
-pub fn read(space: &dyn ConfigurationSpace, function: Function, index: u8) -> Option<Bar> {
+pub fn read(space: &Space, function: Function, index: u8) -> Option<Bar> {
     if index >= COUNT {
         return None;
     }
@@ -52,7 +52,7 @@ pub fn read(space: &dyn ConfigurationSpace, function: Function, index: u8) -> Op
 }
 
 /// Writes ones and sees which stick. The function must not answer at the address it has meanwhile.
-fn size(space: &dyn ConfigurationSpace, function: Function, index: u8, low: u32, high: Option<u32>) -> Option<u64> {
+fn size(space: &Space, function: Function, index: u8, low: u32, high: Option<u32>) -> Option<u64> {
     let command = space.command(function);
     space.set_command(function, command & !(command::MEMORY | 1));
     let probe = |index: u8, value: u32| {
@@ -72,7 +72,7 @@ fn size(space: &dyn ConfigurationSpace, function: Function, index: u8, low: u32,
 }
 
 /// Gives `bar` the address `address`.
-pub fn assign(space: &dyn ConfigurationSpace, function: Function, bar: &mut Bar, address: u64) {
+pub fn assign(space: &Space, function: Function, bar: &mut Bar, address: u64) {
     let command = space.command(function);
     space.set_command(function, command & !command::MEMORY);
     space.write(function, offset(bar.index), address as u32);

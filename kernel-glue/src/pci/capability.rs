@@ -1,6 +1,6 @@
 //! The list of capabilities in configuration space (PCI 6.7).
 
-use super::configuration::{ConfigurationSpace, Function, register};
+use super::configuration::{ConfigurationSpace, Function, Space, register};
 
 /// Capability identifiers (PCI appendix H).
 pub mod identifier {
@@ -19,7 +19,7 @@ pub struct Capability {
 }
 
 /// The function's capabilities in list order. A loop or a pointer into the header ends the list.
-pub fn list<'c>(space: &'c dyn ConfigurationSpace, function: Function) -> impl Iterator<Item = Capability> + 'c {
+pub fn list<'c>(space: &'c Space, function: Function) -> impl Iterator<Item = Capability> + 'c {
     let mut next = if space.has_capabilities(function) {
         space.read8(function, register::CAPABILITIES)
     } else {

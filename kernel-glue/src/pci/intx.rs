@@ -9,13 +9,11 @@
 //! 3. Intel Q35 host bridge (QEMU `q35`): PIRQA-H are I/O APIC inputs 16-23 (ICH9 datasheet, 5.10). On bus 0, slots 0 to
 //!    24 use PIRQE-H in turn; slot 30, the DMI bridge, uses PIRQE-H by pin; the other chipset slots use PIRQA-D by pin,
 //!    the reset value of their route registers (10.1.27-10.1.32). Level, active high in QEMU.
-//! 4. QEMU's generic host bridge (`microvm` with `pcie=on`): slot and pin select one of the inputs 16-19
-//!    (measured; with `ioapic2=off` others, which then count as unknown: the device is polled).
-//! 5. Anything else: what firmware wrote into the interrupt line register, level and active low (PCI 2.2.6).
+//! 4. Anything else: what firmware wrote into the interrupt line register, level and active low (PCI 2.2.6).
 //!
 //! A wrong answer is not fatal: until its first interrupt arrives a device is polled by timer.
 
-use super::configuration::{ConfigurationSpace, Function, HOST_BRIDGE, host_bridge, register};
+use super::configuration::{ConfigurationSpace, Function, Space, HOST_BRIDGE, host_bridge, register};
 use super::scan;
 
 const PIIX3: (u16, u16) = (0x8086, 0x7000);
@@ -23,9 +21,6 @@ const PIIX3: (u16, u16) = (0x8086, 0x7000);
 const PIIX3_ROUTES: u8 = 0x60;
 /// ISA interrupts for PIRQA-D where firmware chose none: the two that SeaBIOS alternates between as well.
 const ISA_DEFAULTS: [u8; 4] = [10, 10, 11, 11];
-
-/// Where microvm's four PCI interrupts begin.
-const MICROVM_FIRST: u32 = 16;
 
 /// An input of the I/O APICs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +30,7 @@ pub struct Route {
 }
 
 /// Where the pin of `function` ends up; `None` when it has no pin or nothing is known.
-pub fn route(space: &dyn ConfigurationSpace, function: Function) -> Option<Route> {
+pub fn route(space: &Space, function: Function) -> Option<Route> {
     let pin = space
         .read8(function, register::INTERRUPT_PIN)
         .checked_sub(1)
@@ -51,16 +46,12 @@ pub fn route(space: &dyn ConfigurationSpace, function: Function) -> Option<Route
             };
             Some(Route { gsi, active_low: false })
         }
-        Some(host_bridge::QEMU_GENERIC) => {
-            let gsi = MICROVM_FIRST + u32::from((slot + pin) & 3);
-            Some(Route { gsi, active_low: false })
-        }
         _ => interrupt_line(space, function),
     }
 }
 
 /// The pin as it arrives at bus 0, and the slot there: each bridge on the way rotates it.
-fn root_pin(space: &dyn ConfigurationSpace, function: Function, pin: u8) -> (u8, u8) {
+fn root_pin(space: &Space, function: Function, pin: u8) -> (u8, u8) {
     let (mut bus, mut device, mut pin) = (function.bus, function.device, pin);
     while bus != 0 {
         let mut above = None;
@@ -78,7 +69,7 @@ fn root_pin(space: &dyn ConfigurationSpace, function: Function, pin: u8) -> (u8,
     (device, pin)
 }
 
-fn piix3(space: &dyn ConfigurationSpace, pirq: u8) -> Option<Route> {
+fn piix3(space: &Space, pirq: u8) -> Option<Route> {
     let mut bridge = None;
     scan::functions(space, &mut |found| {
         if (found.vendor, found.device) == PIIX3 {
@@ -104,7 +95,7 @@ fn piix3(space: &dyn ConfigurationSpace, pirq: u8) -> Option<Route> {
 }
 
 /// 0xff means "not connected" (PCI 6.2.4); 0 is the timer's, so nobody's.
-fn interrupt_line(space: &dyn ConfigurationSpace, function: Function) -> Option<Route> {
+fn interrupt_line(space: &Space, function: Function) -> Option<Route> {
     let line = space.read8(function, register::INTERRUPT_LINE);
     (line != 0 && line != 0xff).then_some(Route {
         gsi: line.into(),

@@ -1,6 +1,6 @@
 //! MSI-X: message-signalled interrupts from a table in device memory (PCI 6.8.2).
 
-use super::configuration::{ConfigurationSpace, Function};
+use super::configuration::{ConfigurationSpace, Function, Space};
 use crate::virtio::registers::Registers;
 
 /// Message control: enable; mask every vector (PCI 6.8.2.3).
@@ -23,7 +23,7 @@ pub struct Table {
 }
 
 /// Reads the MSI-X capability at `capability`.
-pub fn table(space: &dyn ConfigurationSpace, function: Function, capability: u8) -> Table {
+pub fn table(space: &Space, function: Function, capability: u8) -> Table {
     let control = space.read(function, capability) >> 16;
     let location = space.read(function, capability.wrapping_add(4));
     Table {
@@ -45,7 +45,7 @@ pub fn program(table: &impl Registers, index: usize, message: (u64, u32)) {
 }
 
 /// Switches the function from INTx to MSI-X.
-pub fn enable(space: &dyn ConfigurationSpace, function: Function, table: &Table) {
+pub fn enable(space: &Space, function: Function, table: &Table) {
     let control = space.read(function, table.capability);
     space.write(function, table.capability, control & !FUNCTION_MASK | ENABLE);
 }

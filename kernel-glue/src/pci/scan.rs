@@ -3,7 +3,7 @@
 //! Each configuration access is an exit to the hypervisor, so the 256 x 32 places are not all asked. Firmware gives every
 //! bus behind a bridge a number above the bridge's own (Bridge Architecture 3.2.5.3); one that did not (0) is left alone.
 
-use super::configuration::{ConfigurationSpace, Function, register};
+use super::configuration::{ConfigurationSpace, Function, Space, register};
 
 /// Base class and subclass of a PCI-to-PCI bridge (PCI appendix D).
 const CLASS_BRIDGE: u16 = 0x0604;
@@ -36,7 +36,7 @@ impl Buses {
 }
 
 /// Calls `visit` for every function, bus by bus upwards. Terminates whatever the bridges say: a bus is visited once.
-pub fn functions(space: &dyn ConfigurationSpace, visit: &mut dyn FnMut(Found)) {
+pub fn functions(space: &Space, visit: &mut dyn FnMut(Found)) {
     let mut buses = Buses([0; 4]);
     let mut bus = 0;
     loop {
@@ -50,7 +50,7 @@ pub fn functions(space: &dyn ConfigurationSpace, visit: &mut dyn FnMut(Found)) {
     }
 }
 
-fn scan_device(space: &dyn ConfigurationSpace, bus: u8, device: u8, buses: &mut Buses, visit: &mut dyn FnMut(Found)) {
+fn scan_device(space: &Space, bus: u8, device: u8, buses: &mut Buses, visit: &mut dyn FnMut(Found)) {
     let mut last = 0;
     let mut number = 0;
     while number <= last {

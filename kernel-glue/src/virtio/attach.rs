@@ -12,7 +12,7 @@ use crate::interrupt::{self, Vector};
 use crate::pci::address_space::AddressSpace;
 use crate::pci::bar::{self, Bar};
 use crate::pci::capability::{self, identifier};
-use crate::pci::configuration::{ConfigurationSpace, Function, command};
+use crate::pci::configuration::{ConfigurationSpace, Function, Space, command};
 use crate::pci::{intx, msix};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ const MOST_BYTES: u32 = 1 << 16;
 
 /// A device ready for a driver that only polls it.
 pub struct PciDevice<'s> {
-    space: &'s dyn ConfigurationSpace,
+    space: &'s Space,
     function: Function,
     places: Places,
     bars: [Option<Bar>; bar::COUNT as usize],
@@ -47,7 +47,7 @@ pub struct PciDevice<'s> {
 impl<'s> PciDevice<'s> {
     /// Maps the device's registers and lets it answer and reach memory. Trouble is reported.
     pub fn open(
-        space: &'s dyn ConfigurationSpace,
+        space: &'s Space,
         function: Function,
         device_type: u32,
         addresses: &mut AddressSpace,
@@ -136,7 +136,7 @@ impl<'s> PciDevice<'s> {
 
 /// The BARs of a function, read and placed when first needed.
 struct Bars<'s, 'a> {
-    space: &'s dyn ConfigurationSpace,
+    space: &'s Space,
     function: Function,
     addresses: &'a mut AddressSpace,
     known: [Option<Bar>; bar::COUNT as usize],

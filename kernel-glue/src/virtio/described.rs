@@ -3,11 +3,9 @@
 //! The DSDT is byte code, which is not interpreted here. Each such device's `_HID` is the string "LNRO0005" (as Linux's
 //! virtio_mmio driver matches it), and its resources follow as constants: one 32-bit fixed memory range (ACPI 6.5, section
 //! 6.4.3.4) and one extended interrupt (section 6.4.3.6). A place without a device behind it says so itself.
-//!
-//! With `pcie=on` microvm has PCI, neither with ports nor with an MCFG table: only `_CBA` tells where its configuration
-//! space is (PCI Firmware 3.3, section 4.1.3).
 
 use super::command_line::Place;
+use crate::acpi::table::{after, position, u32_at};
 
 const HARDWARE_ID: &[u8] = b"LNRO0005";
 /// Most places looked at; microvm has 24.
@@ -23,49 +21,28 @@ const ACTIVE_LOW: u8 = 1 << 2;
 pub fn places(dsdt: &[u8]) -> impl Iterator<Item = Place> + '_ {
     let mut rest = dsdt;
     core::iter::from_fn(move || {
-        rest = &rest[find(rest, HARDWARE_ID)? + HARDWARE_ID.len()..];
-        let device = &rest[..find(rest, HARDWARE_ID).unwrap_or(rest.len())];
+        rest = after(rest, HARDWARE_ID)?;
+        let device = &rest[..position(rest, HARDWARE_ID).unwrap_or(rest.len())];
         Some(place(device))
     })
     .take(MOST)
     .flatten()
 }
 
-/// Physical address of PCI bus 0's configuration space: what a method `_CBA` that returns a 32-bit constant says (name,
-/// method flags, ReturnOp, DWordPrefix; ACPI 6.5, section 20.2).
-pub fn configuration_space(dsdt: &[u8]) -> Option<u64> {
-    const METHOD: &[u8] = b"_CBA\0\xa4\x0c";
-    let address = u64::from(word(after(dsdt, METHOD)?)?);
-    (address != 0).then_some(address)
-}
-
 fn place(device: &[u8]) -> Option<Place> {
     // After the tag: whether it is writable, base, length.
-    let memory = after(device, MEMORY)?.get(1..)?;
+    let memory = after(device, MEMORY)?;
     // After the tag: flags, number of interrupts, the first one.
-    let [flags, 1, interrupt @ ..] = after(device, INTERRUPT)? else {
-        return None;
-    };
-    let (address, size) = (u64::from(word(memory)?), u64::from(word(memory.get(4..)?)?));
+    let interrupt = after(device, INTERRUPT)?;
+    let [flags, 1, ..] = *interrupt else { return None };
+    let (address, size) = (u64::from(u32_at(memory, 1)?), u64::from(u32_at(memory, 5)?));
     (size != 0).then_some(Place {
         address,
         size,
-        interrupt: word(interrupt)?,
+        interrupt: u32_at(interrupt, 2)?,
         level_triggered: flags & EDGE == 0,
         active_low: flags & ACTIVE_LOW != 0,
     })
-}
-
-fn word(bytes: &[u8]) -> Option<u32> {
-    bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
-}
-
-fn after<'b>(bytes: &'b [u8], pattern: &[u8]) -> Option<&'b [u8]> {
-    bytes.get(find(bytes, pattern)? + pattern.len()..)
-}
-
-fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
-    bytes.windows(pattern.len()).position(|window| window == pattern)
 }
 
 #[cfg(test)]
@@ -109,14 +86,6 @@ mod tests {
             ..level
         };
         assert_eq!(places(&dsdt).collect::<Vec<_>>(), [level, edge]);
-    }
-
-    #[test]
-    fn configuration_space_is_what_the_method_returns() {
-        let microvm = b"\x14\x0c_CBA\0\xa4\x0c\0\0\0\xe0\x08_CRS";
-        assert_eq!(configuration_space(microvm), Some(0xe000_0000));
-        assert_eq!(configuration_space(&microvm[..12]), None);
-        assert_eq!(configuration_space(b"_CBA\0\xa4\x0c\0\0\0\0"), None);
     }
 
     #[test]

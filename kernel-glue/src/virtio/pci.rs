@@ -5,7 +5,7 @@ use super::registers::Registers;
 use super::transport::{Doorbell, Transport};
 use crate::pci::bar::COUNT as BARS;
 use crate::pci::capability::{self, identifier};
-use crate::pci::configuration::{ConfigurationSpace, Function, register as header};
+use crate::pci::configuration::{ConfigurationSpace, Function, Space, register as header};
 use core::cell::Cell;
 
 /// Vendor of every virtio device (virtio 4.1.2).
@@ -59,7 +59,7 @@ const COMMON_LENGTH: u32 = 56;
 
 /// Reads the vendor capabilities; `None` for a device without the modern interface. Of several of one kind the first with
 /// a memory BAR counts (virtio 4.1.4.1).
-pub fn places(space: &dyn ConfigurationSpace, function: Function) -> Option<Places> {
+pub fn places(space: &Space, function: Function) -> Option<Places> {
     let (mut common, mut notify, mut interrupt_status, mut device) = (None, None, None, None);
     let mut notify_multiplier = 0;
     for found in capability::list(space, function).filter(|found| found.identifier == identifier::VENDOR) {
