@@ -9,15 +9,13 @@ use crate::pci::access::Ports;
 use crate::pci::address_space::AddressSpace;
 use crate::pci::configuration::Space;
 use crate::pci::scan;
-use crate::virtio::attach::{MmioDevice, PciDevice};
+use crate::virtio::attach::{Attached, MmioDevice, Name, PciDevice};
 use crate::virtio::command_line::Place;
 use crate::virtio::entropy::Entropy;
-use crate::virtio::events::Events;
 use crate::virtio::network::Network;
 use crate::virtio::transport::{Failure, Transport};
 use crate::virtio::{command_line, described, device_type, pci};
 use crate::{acpi, boot};
-use core::fmt;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -68,13 +66,10 @@ fn probe_command_line(devices: &mut Devices) {
 }
 
 fn probe_mmio(place: Place, devices: &mut Devices) {
-    let Some(device) = MmioDevice::open(place) else { return };
-    let name = format_args!("virtio_mmio.device at {:#x}", place.address);
-    match device.device_type() {
-        device_type::NETWORK => devices.add_network(device.transport, || device.connect(), name),
-        device_type::ENTROPY => add_entropy(device.transport, name),
-        _ => {}
-    }
+    let Some(mut device) = MmioDevice::open(place) else {
+        return;
+    };
+    devices.add(&mut device, Name::Mmio(place.address));
 }
 
 /// A machine without PCI may have ACPI that lists its devices.
@@ -103,36 +98,35 @@ fn probe_functions(space: &Space, devices: &mut Devices) {
         let Some(kind @ (device_type::NETWORK | device_type::ENTROPY)) = kind else {
             return;
         };
-        let Some(device) = PciDevice::open(space, found.function, kind, &mut addresses) else {
-            return;
-        };
-        let name = format_args!("virtio device at PCI {}", found.function);
-        match kind {
-            device_type::NETWORK => devices.add_network(device.transport, || device.connect(), name),
-            _ => add_entropy(device.transport, name),
+        if let Some(mut device) = PciDevice::open(space, found.function, kind, &mut addresses) {
+            devices.add(&mut device, Name::Pci(found.function));
         }
     });
 }
 
 impl Devices {
-    fn add_network(
-        &mut self,
-        transport: &'static dyn Transport,
-        connect: impl FnOnce() -> Option<&'static Events>,
-        name: fmt::Arguments,
-    ) {
+    /// Starts the driver of `device`; one that cannot be used is told and left out.
+    #[inline(never)]
+    fn add(&mut self, device: &mut dyn Attached, name: Name) {
+        let added = match device.transport().device_type() {
+            device_type::NETWORK => self.add_network(device, name),
+            device_type::ENTROPY => add_entropy(device.transport()),
+            _ => Ok(()),
+        };
+        if let Err(failure) = added {
+            name.report(&format_args!("left out: {failure}"));
+        }
+    }
+
+    fn add_network(&mut self, device: &mut dyn Attached, name: Name) -> Result<(), Failure> {
         if self.network.is_some() {
-            return crate::log!(Warn, "{name}: a second network device is not used");
+            name.report(&"a second network device is not used");
+            return Ok(());
         }
-        let Some(events) = connect() else { return };
-        let opened = Network::open(transport, events, ring_size(), weak);
-        let leaked = opened
-            .and_then(|network| heap::try_box(network).ok_or(Failure::OutOfMemory))
-            .map(Box::leak);
-        match leaked {
-            Ok(network) => self.network = Some(network),
-            Err(failure) => crate::log!(Warn, "{name}: the network device is left out: {failure}"),
-        }
+        let Some(events) = device.connect() else { return Ok(()) };
+        let network = Network::open(device.transport(), events, ring_size(), weak)?;
+        self.network = Some(Box::leak(heap::try_box(network).ok_or(Failure::OutOfMemory)?));
+        Ok(())
     }
 }
 
@@ -145,13 +139,10 @@ fn ring_size() -> u16 {
     }
 }
 
-fn add_entropy(transport: &'static dyn Transport, name: fmt::Arguments) {
-    if !ENTROPY.load(Ordering::Relaxed).is_null() {
-        return;
+fn add_entropy(transport: &'static dyn Transport) -> Result<(), Failure> {
+    if ENTROPY.load(Ordering::Relaxed).is_null() {
+        let device = heap::try_box(Entropy::open(transport)?).ok_or(Failure::OutOfMemory)?;
+        ENTROPY.store(Box::leak(device), Ordering::Release);
     }
-    let opened = Entropy::open(transport);
-    match opened.and_then(|device| heap::try_box(device).ok_or(Failure::OutOfMemory)) {
-        Ok(device) => ENTROPY.store(Box::leak(device), Ordering::Release),
-        Err(failure) => crate::log!(Warn, "{name}: the entropy device is left out: {failure}"),
-    }
+    Ok(())
 }

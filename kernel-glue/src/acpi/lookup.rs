@@ -29,7 +29,7 @@ fn find_root() -> Option<Root> {
     }
     // A machine that lists its devices on the command line does so because it has no tables (QEMU's microvm, Firecracker):
     // looking for them would be the longest part of the boot.
-    if boot::info().command_line.contains("virtio_mmio.device=") {
+    if table::position(boot::info().command_line.as_bytes(), b"virtio_mmio.device=").is_some() {
         return None;
     }
     let areas = [EXTENDED_AREA..EXTENDED_AREA + 1024, table::BIOS_AREA];

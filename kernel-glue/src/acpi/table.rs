@@ -29,7 +29,12 @@ pub fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
 #[inline(never)]
 fn number_at(bytes: &[u8], offset: usize, width: usize) -> Option<u64> {
     let bytes = bytes.get(offset..)?.get(..width)?;
-    Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    Some(
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    )
 }
 
 /// Where `pattern` first is in byte code that is searched, not interpreted.
@@ -90,13 +95,8 @@ pub fn checked<'a>(bytes: &'a [u8], signature: &[u8; 4]) -> Option<&'a [u8]> {
 
 /// The addresses in a root table.
 pub fn entries(table: &[u8], entry_size: usize) -> impl Iterator<Item = u64> {
-    let contents = table.get(HEADER..).unwrap_or_default();
-    contents
-        .chunks_exact(entry_size)
-        .filter_map(move |entry| match entry_size {
-            8 => u64_at(entry, 0),
-            _ => u32_at(entry, 0).map(u64::from),
-        })
+    let offsets = (HEADER..).step_by(entry_size);
+    offsets.map_while(move |offset| number_at(table, offset, entry_size))
 }
 
 /// Where the root pointer may be on a PC with BIOS (section 5.2.5.1), besides the extended BIOS data area.

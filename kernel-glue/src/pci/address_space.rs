@@ -5,7 +5,7 @@
 //! New addresses come from the upper part of it, and never overlap a BAR that has one.
 
 use super::bar::{self, Bar};
-use super::configuration::{ConfigurationSpace, Function, Space, register};
+use super::configuration::*;
 use super::scan;
 
 /// First address given out, and the first one after the range.

@@ -1,6 +1,6 @@
 //! Base address registers: where a function's memory is, and how much there is of it (PCI 6.2.5.1).
 
-use super::configuration::{ConfigurationSpace, Function, Space, command, register};
+use super::configuration::*;
 
 /// BARs of a function that is not a bridge.
 pub const COUNT: u8 = 6;

@@ -1,6 +1,6 @@
 //! The list of capabilities in configuration space (PCI 6.7).
 
-use super::configuration::{ConfigurationSpace, Function, Space, register};
+use super::configuration::*;
 
 /// Capability identifiers (PCI appendix H).
 pub mod identifier {

@@ -13,7 +13,7 @@
 //!
 //! A wrong answer is not fatal: until its first interrupt arrives a device is polled by timer.
 
-use super::configuration::{ConfigurationSpace, Function, Space, HOST_BRIDGE, host_bridge, register};
+use super::configuration::*;
 use super::scan;
 
 const PIIX3: (u16, u16) = (0x8086, 0x7000);

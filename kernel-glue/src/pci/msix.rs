@@ -1,6 +1,6 @@
 //! MSI-X: message-signalled interrupts from a table in device memory (PCI 6.8.2).
 
-use super::configuration::{ConfigurationSpace, Function, Space};
+use super::configuration::*;
 use crate::virtio::registers::Registers;
 
 /// Message control: enable; mask every vector (PCI 6.8.2.3).
@@ -17,7 +17,7 @@ pub struct Table {
     capability: u8,
     pub bar: u8,
     /// Bytes from the start of the BAR.
-    pub offset: u64,
+    pub offset: u32,
     /// 1 to 2048.
     pub entries: usize,
 }
@@ -29,7 +29,7 @@ pub fn table(space: &Space, function: Function, capability: u8) -> Table {
     Table {
         capability,
         bar: (location & 7) as u8,
-        offset: u64::from(location & !7),
+        offset: location & !7,
         entries: (control & 0x7ff) as usize + 1,
     }
 }

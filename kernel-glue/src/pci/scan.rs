@@ -3,7 +3,7 @@
 //! Each configuration access is an exit to the hypervisor, so the 256 x 32 places are not all asked. Firmware gives every
 //! bus behind a bridge a number above the bridge's own (Bridge Architecture 3.2.5.3); one that did not (0) is left alone.
 
-use super::configuration::{ConfigurationSpace, Function, Space, register};
+use super::configuration::*;
 
 /// Base class and subclass of a PCI-to-PCI bridge (PCI appendix D).
 const CLASS_BRIDGE: u16 = 0x0604;

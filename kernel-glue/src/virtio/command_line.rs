@@ -24,35 +24,43 @@ pub fn places(command_line: &str) -> impl Iterator<Item = Result<Place, &str>> {
 }
 
 fn place(value: &str) -> Option<Place> {
-    let (size, rest) = value.split_once('@')?;
-    let mut parts = rest.split(':');
-    let address = number(parts.next()?)?;
-    let interrupt = u32::try_from(number(parts.next()?)?).ok()?;
-    let size = number(size)?;
+    let (size, rest) = number(value.as_bytes())?;
+    let (address, rest) = number(rest.strip_prefix(b"@")?)?;
+    let (interrupt, rest) = number(rest.strip_prefix(b":")?)?;
     address.checked_add(size)?;
-    // Linux takes these words as ISA interrupts are: edge-triggered, active high.
-    (size != 0).then_some(Place {
+    // Linux takes these words as ISA interrupts are: edge-triggered, active high. What follows a third ':' is a number for
+    // Linux's names.
+    (size != 0 && matches!(rest, [] | [b':', ..])).then_some(Place {
         address,
         size,
-        interrupt,
+        interrupt: u32::try_from(interrupt).ok()?,
         level_triggered: false,
         active_low: false,
     })
 }
 
-/// Decimal or 0x-hexadecimal, with an optional K, M or G.
-fn number(text: &str) -> Option<u64> {
-    let (digits, shift) = match text.as_bytes().last()? {
-        b'K' | b'k' => (&text[..text.len() - 1], 10),
-        b'M' | b'm' => (&text[..text.len() - 1], 20),
-        b'G' | b'g' => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
+/// The number that `text` begins with, and what follows it: decimal or 0x-hexadecimal, with an optional K, M or G.
+#[inline(never)]
+fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (base, digits) = match text {
+        [b'0', b'x' | b'X', digits @ ..] => (16, digits),
+        _ => (10, text),
     };
-    let value = match digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
-        Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16).ok()?,
-        None => digits.parse().ok()?,
+    let (mut value, mut rest) = (0u64, digits);
+    while let [first, after @ ..] = rest
+        && let Some(digit) = char::from(*first).to_digit(base)
+    {
+        value = value.checked_mul(base.into())?.checked_add(digit.into())?;
+        rest = after;
+    }
+    let shift = match rest.first().map(u8::to_ascii_uppercase) {
+        _ if rest.len() == digits.len() => return None,
+        Some(b'K') => 10,
+        Some(b'M') => 20,
+        Some(b'G') => 30,
+        _ => return Some((value, rest)),
     };
-    value.checked_mul(1 << shift)
+    Some((value.checked_mul(1 << shift)?, &rest[1..]))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::registers::Registers;
 use super::transport::{Doorbell, Transport};
 use crate::pci::bar::COUNT as BARS;
 use crate::pci::capability::{self, identifier};
-use crate::pci::configuration::{ConfigurationSpace, Function, Space, register as header};
+use crate::pci::configuration::{register as header, *};
 use core::cell::Cell;
 
 /// Vendor of every virtio device (virtio 4.1.2).
@@ -46,12 +46,10 @@ pub struct Places {
     pub device: Option<Place>,
 }
 
-/// Values of cfg_type in the vendor capability (virtio 4.1.4).
+/// Values of cfg_type in the vendor capability (virtio 4.1.4). 3 is the interrupt status, 4 the device's own configuration.
 mod part {
     pub const COMMON: u8 = 1;
     pub const NOTIFY: u8 = 2;
-    pub const INTERRUPT_STATUS: u8 = 3;
-    pub const DEVICE: u8 = 4;
 }
 
 /// Bytes of the common configuration (virtio 4.1.4.3), up to queue_device.
@@ -60,7 +58,8 @@ const COMMON_LENGTH: u32 = 56;
 /// Reads the vendor capabilities; `None` for a device without the modern interface. Of several of one kind the first with
 /// a memory BAR counts (virtio 4.1.4.1).
 pub fn places(space: &Space, function: Function) -> Option<Places> {
-    let (mut common, mut notify, mut interrupt_status, mut device) = (None, None, None, None);
+    // By cfg_type.
+    let mut parts = [None; 5];
     let mut notify_multiplier = 0;
     for found in capability::list(space, function).filter(|found| found.identifier == identifier::VENDOR) {
         // virtio 4.1.4: cfg_type at 3, bar at 4, offset at 8, length at 12, notify_off_multiplier at 16.
@@ -72,24 +71,26 @@ pub fn places(space: &Space, function: Function) -> Option<Places> {
         if bar >= BARS || space.read(function, header::FIRST_BAR + 4 * bar) & 1 != 0 {
             continue;
         }
-        let offset = space.read(function, found.offset + 8);
+        let kind = space.read8(function, found.offset + 3);
         let place = Place {
             bar,
-            offset,
+            offset: space.read(function, found.offset + 8),
             length: space.read(function, found.offset + 12),
         };
-        match space.read8(function, found.offset + 3) {
-            part::COMMON if place.length >= COMMON_LENGTH => common = common.or(Some(place)),
-            part::NOTIFY if notify.is_none() => {
-                notify = Some(place);
-                notify_multiplier = space.read(function, last);
-            }
-            part::INTERRUPT_STATUS => interrupt_status = interrupt_status.or(Some(place)),
-            part::DEVICE => device = device.or(Some(place)),
-            _ => {}
+        let Some(part @ None) = parts.get_mut(usize::from(kind)) else {
+            continue;
+        };
+        if kind == part::COMMON && place.length < COMMON_LENGTH {
+            continue;
         }
+        if kind == part::NOTIFY {
+            notify_multiplier = space.read(function, last);
+        }
+        *part = Some(place);
     }
-    let (common, notify, interrupt_status) = (common?, notify?, interrupt_status?);
+    let [_, Some(common), Some(notify), Some(interrupt_status), device] = parts else {
+        return None;
+    };
     Some(Places {
         common,
         notify,
