@@ -4,7 +4,6 @@ use super::fixed::{self, Fixed};
 use super::routing::{self, Line};
 use super::table::{self, HEADER, Root};
 use crate::critical::{self, Guarded};
-use crate::heap::{self, Vec};
 use crate::{boot, memory};
 
 /// Larger than any table seen (QEMU's largest is 40 KiB), bytes.
@@ -80,18 +79,12 @@ pub fn dsdt(fixed: &Fixed) -> Option<&'static [u8]> {
     table_at(fixed.dsdt, b"DSDT")
 }
 
-/// Physical address and first global system interrupt of each I/O APIC; `None` when no table says.
-pub fn io_apics() -> Option<Vec<(u64, u32)>> {
-    let madt = find(b"APIC")?;
-    let mut list = heap::vec();
-    for io_apic in routing::io_apics(madt).take(MOST_TABLES) {
-        list.try_reserve(1).ok()?;
-        list.push(io_apic);
-    }
-    (!list.is_empty()).then_some(list)
+/// The table of interrupt controllers; empty when there is none.
+pub fn interrupt_controllers() -> &'static [u8] {
+    find(b"APIC").unwrap_or_default()
 }
 
 /// How ISA interrupt `source` is wired.
 pub fn isa_line(source: u8) -> Line {
-    routing::isa_line(find(b"APIC").unwrap_or_default(), source)
+    routing::isa_line(interrupt_controllers(), source)
 }

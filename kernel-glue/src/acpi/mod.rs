@@ -10,4 +10,4 @@ pub mod table;
 mod lookup;
 
 #[cfg(target_os = "hermit")]
-pub use lookup::{dsdt, fixed_table, io_apics, isa_line};
+pub use lookup::{dsdt, fixed_table, interrupt_controllers, isa_line};

@@ -93,31 +93,37 @@ pub fn report(frame: &Frame, address: u64) -> ! {
     if !cause.is_empty() {
         raw!(": {cause}");
     }
-    raw!(
-        "\nfault: rip {:#x} rsp {:#x} rbp {:#x} rflags {:#x}\n\
-         fault: rax {:#x} rbx {:#x} rcx {:#x} rdx {:#x} rsi {:#x} rdi {:#x}\n\
-         fault: r8 {:#x} r9 {:#x} r10 {:#x} r11 {:#x} r12 {:#x} r13 {:#x} r14 {:#x} r15 {:#x}\n",
-        frame.rip,
-        frame.rsp,
-        frame.rbp,
-        frame.rflags,
-        frame.rax,
-        frame.rbx,
-        frame.rcx,
-        frame.rdx,
-        frame.rsi,
-        frame.rdi,
-        frame.r8,
-        frame.r9,
-        frame.r10,
-        frame.r11,
-        frame.r12,
-        frame.r13,
-        frame.r14,
-        frame.r15
-    );
+    for (index, (name, value)) in registers(frame).into_iter().enumerate() {
+        // 4, 6 and 8 of them on a line.
+        let before = if matches!(index, 0 | 4 | 10) { "\nfault: " } else { " " };
+        raw!("{before}{name} {value:#x}");
+    }
+    raw!("\n");
     print_return_addresses(frame.rsp);
     power::exit(status)
+}
+
+fn registers(frame: &Frame) -> [(&'static str, u64); 18] {
+    [
+        ("rip", frame.rip),
+        ("rsp", frame.rsp),
+        ("rbp", frame.rbp),
+        ("rflags", frame.rflags),
+        ("rax", frame.rax),
+        ("rbx", frame.rbx),
+        ("rcx", frame.rcx),
+        ("rdx", frame.rdx),
+        ("rsi", frame.rsi),
+        ("rdi", frame.rdi),
+        ("r8", frame.r8),
+        ("r9", frame.r9),
+        ("r10", frame.r10),
+        ("r11", frame.r11),
+        ("r12", frame.r12),
+        ("r13", frame.r13),
+        ("r14", frame.r14),
+        ("r15", frame.r15),
+    ]
 }
 
 /// Prints `fault:   at ADDRESS sp+OFFSET` for each word above `stack_pointer` that may be a return address: it lies in the text

@@ -1,6 +1,7 @@
 //! I/O APICs (Intel 82093AA data sheet): routing of interrupts that are wires, not messages.
 
 use super::apic;
+use crate::acpi::{self, routing};
 use crate::memory;
 use core::ptr::NonNull;
 
@@ -31,18 +32,32 @@ impl IoApic {
     }
 }
 
+/// Physical address and first global system interrupt of the I/O APIC that has interrupt `gsi`: the one that begins last
+/// before it.
+fn io_apic_of(gsi: u32) -> Option<(u64, u32)> {
+    let mut best: Option<(u64, u32)> = None;
+    let mut consider = |candidate: (u64, u32)| {
+        if candidate.1 <= gsi && best.is_none_or(|best| best.1 <= candidate.1) {
+            best = Some(candidate);
+        }
+    };
+    let mut described = false;
+    for io_apic in routing::io_apics(acpi::interrupt_controllers()) {
+        described = true;
+        consider(io_apic);
+    }
+    if !described {
+        DEFAULT.into_iter().for_each(consider);
+    }
+    best
+}
+
 /// Raises `vector` on this CPU when global system interrupt `gsi` is signalled; false when no I/O APIC has that interrupt.
 pub fn route(gsi: u32, vector: u8, level_triggered: bool, active_low: bool) -> bool {
-    let described = crate::acpi::io_apics();
-    let candidates = described.as_ref().map_or(&DEFAULT[..], |list| list.as_slice());
-    let Some((address, first)) = candidates
-        .iter()
-        .filter(|(_, first)| *first <= gsi)
-        .max_by_key(|(_, first)| *first)
-    else {
+    let Some((address, first)) = io_apic_of(gsi) else {
         return false;
     };
-    let Some(io_apic) = memory::map_device(*address, 32).map(IoApic) else {
+    let Some(io_apic) = memory::map_device(address, 32).map(IoApic) else {
         return false;
     };
     let pin = gsi - first;

@@ -86,7 +86,7 @@ impl Content {
     /// Grows to `length` bytes, or as far as space goes.
     fn extend(&mut self, length: usize) {
         while self.length < length {
-            if self.length % BLOCK == 0 && self.add_block().is_none() {
+            if self.length.is_multiple_of(BLOCK) && self.add_block().is_none() {
                 return;
             }
             let Some(last) = self.blocks.last_mut() else { return };

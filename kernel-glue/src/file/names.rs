@@ -5,7 +5,7 @@ use crate::file::budget::Budget;
 use crate::file::image::Image;
 use crate::file::listing::{self, Found};
 use crate::file::path::{self, Resolved};
-use crate::file::regular::{self, Access, Directory, Fixed, Memory};
+use crate::file::regular::{self, Access, Bytes, Directory, Fixed, Memory};
 use crate::file::shared::Shared;
 use crate::file::special::{self, SPECIALS, Special};
 use crate::file::tree::{self, Tree};
@@ -13,6 +13,7 @@ use crate::file::{clock_seconds, dirent};
 use crate::heap::{self, Rc};
 use crate::memory;
 use crate::object::{Object, Stat};
+use core::cell::RefMut;
 use hermit_abi::{DT_CHR, DT_DIR, DT_REG, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY};
 
 /// Files in /tmp may take one part in so many of the machine's memory.
@@ -51,7 +52,7 @@ pub fn open(path: &[u8], flags: i32) -> Result<Rc<dyn Object>> {
         Ok(Node::Directory(stat)) => object(Directory::new(path, stat)),
         Ok(_) if must_be_directory || flags & O_DIRECTORY != 0 => Err(Errno::ENOTDIR),
         Ok(Node::Image(_)) if access.write => Err(Errno::EROFS),
-        Ok(Node::Image(index)) => object(Fixed::new(image().data(index), inode_of(&path))),
+        Ok(Node::Image(index)) => object(Fixed::new(Bytes::Static(image().data(index)), inode_of(&path))),
         Ok(Node::Special(special)) => special.open(access),
         Ok(Node::Memory(file)) => {
             if access.write && flags & O_TRUNC != 0 {
@@ -81,7 +82,7 @@ pub fn make_directory(path: &[u8]) -> Result<()> {
     let Resolved { path, .. } = resolve(path)?;
     match lookup(&path) {
         Ok(_) => Err(Errno::EEXIST),
-        Err(Errno::ENOENT) => with_memory(|tree| tree.make_directory(writable(&path)?, clock_seconds())),
+        Err(Errno::ENOENT) => memory_tree()?.make_directory(writable(&path)?, clock_seconds()),
         Err(errno) => Err(errno),
     }
 }
@@ -94,7 +95,7 @@ pub fn unlink(path: &[u8]) -> Result<()> {
     match lookup(&path)? {
         Node::Directory(_) => Err(Errno::EISDIR),
         _ if must_be_directory => Err(Errno::ENOTDIR),
-        _ => with_memory(|tree| tree.unlink(writable(&path)?)),
+        _ => memory_tree()?.unlink(writable(&path)?),
     }
 }
 
@@ -102,7 +103,7 @@ pub fn remove_directory(path: &[u8]) -> Result<()> {
     let Resolved { path, .. } = resolve(path)?;
     match lookup(&path)? {
         Node::Directory(_) if matches!(&path[..], b"" | b"tmp") => Err(Errno::EBUSY),
-        Node::Directory(_) => with_memory(|tree| tree.remove_directory(writable(&path)?)),
+        Node::Directory(_) => memory_tree()?.remove_directory(writable(&path)?),
         _ => Err(Errno::ENOTDIR),
     }
 }
@@ -115,18 +116,16 @@ pub fn list(path: &[u8], buffer: &mut [u8]) -> Result<usize> {
         complete &= dirent::append(buffer, &mut position, inode_of(name), kind, name);
     };
     if let Some(relative) = in_memory(path) {
-        with_memory(|tree| {
-            listing::children(
-                tree,
-                relative,
-                &mut |name, index| match index.map(|index| tree.node(index)) {
-                    Some(tree::Node::Directory { .. }) => add(DT_DIR, name),
-                    Some(tree::Node::File(_)) => add(DT_REG, name),
-                    None => {}
-                },
-            );
-            Ok(())
-        })?;
+        let tree = memory_tree()?;
+        listing::children(
+            &*tree,
+            relative,
+            &mut |name, index| match index.map(|index| tree.node(index)) {
+                Some(tree::Node::Directory { .. }) => add(DT_DIR, name),
+                Some(tree::Node::File(_)) => add(DT_REG, name),
+                None => {}
+            },
+        );
     } else {
         if path.is_empty() {
             add(DT_DIR, b"tmp");
@@ -154,7 +153,7 @@ fn create_file(path: &[u8], must_be_directory: bool, access: Access) -> Result<R
     if must_be_directory {
         return Err(Errno::EISDIR);
     }
-    let file = with_memory(|tree| tree.create(writable(path)?, clock_seconds()))?;
+    let file = memory_tree()?.create(writable(path)?, clock_seconds())?;
     object(Memory::new(file, access))
 }
 
@@ -200,14 +199,10 @@ fn find_in_memory(path: &[u8], relative: &[u8]) -> Option<Node> {
     if relative.is_empty() {
         return Some(Node::Directory(regular::directory_stat(inode_of(path), 0, true)));
     }
-    with_memory(|tree| match tree.get(relative) {
-        Some(tree::Node::Directory { inode, modified }) => {
-            Ok(Node::Directory(regular::directory_stat(*inode, *modified, true)))
-        }
-        Some(tree::Node::File(file)) => Ok(Node::Memory(file.clone())),
-        None => Err(Errno::ENOENT),
+    Some(match memory_tree().ok()?.get(relative)? {
+        tree::Node::Directory { inode, modified } => Node::Directory(regular::directory_stat(*inode, *modified, true)),
+        tree::Node::File(file) => Node::Memory(file.clone()),
     })
-    .ok()
 }
 
 /// ENOTDIR when the path steps through a file, else ENOENT.
@@ -231,17 +226,20 @@ fn in_memory(path: &[u8]) -> Option<&[u8]> {
     }
 }
 
-fn with_memory<T>(use_tree: impl FnOnce(&mut Tree) -> Result<T>) -> Result<T> {
+/// The tree of /tmp, made at its first use.
+#[inline(never)]
+fn memory_tree() -> Result<RefMut<'static, Tree>> {
     let mut memory = MEMORY.lock();
     if memory.is_none() {
         let limit = memory::statistics().total as usize / MEMORY_SHARE;
         let budget = heap::try_rc(Budget::new(limit)).ok_or(Errno::ENOSPC)?;
         *memory = Some(Tree::new(budget, FIRST_MEMORY_INODE));
     }
-    memory.as_mut().ok_or(Errno::ENOSPC).and_then(use_tree)
+    RefMut::filter_map(memory, Option::as_mut).map_err(|_| Errno::ENOSPC)
 }
 
-fn object(object: impl Object + 'static) -> Result<Rc<dyn Object>> {
+/// An object behind a counted reference.
+pub fn object(object: impl Object + 'static) -> Result<Rc<dyn Object>> {
     let object = heap::try_rc(object).ok_or(Errno::ENOMEM)?;
     Ok(object)
 }

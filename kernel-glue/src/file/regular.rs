@@ -29,19 +29,34 @@ impl Position {
     }
 }
 
-/// Bytes that never change: a file of the image, or a text made when it was opened.
-pub struct Fixed<B> {
-    bytes: B,
+/// Bytes that never change.
+pub enum Bytes {
+    /// A file of the image, or the payload.
+    Static(&'static [u8]),
+    /// A text made when the file was opened.
+    Made(Vec<u8>),
+}
+
+/// An open file of such bytes.
+pub struct Fixed {
+    bytes: Bytes,
     position: Position,
     inode: u64,
 }
 
-impl<B: AsRef<[u8]>> Fixed<B> {
-    pub fn new(bytes: B, inode: u64) -> Fixed<B> {
+impl Fixed {
+    pub fn new(bytes: Bytes, inode: u64) -> Fixed {
         Fixed {
             bytes,
             position: Position(Cell::new(0)),
             inode,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Static(bytes) => bytes,
+            Bytes::Made(bytes) => bytes,
         }
     }
 }
@@ -55,14 +70,10 @@ pub fn fixed_stat(size: usize, inode: u64) -> Stat {
     }
 }
 
-impl<B: AsRef<[u8]>> Object for Fixed<B> {
+impl Object for Fixed {
     fn read(&self, buffer: &mut [u8]) -> Result<usize> {
-        let bytes = self.bytes.as_ref();
-        let start = usize::try_from(self.position.0.get())
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
-        let count = buffer.len().min(bytes.len() - start);
-        buffer[..count].copy_from_slice(&bytes[start..start + count]);
+        let rest = self.bytes().get(self.position.0.get() as usize..).unwrap_or_default();
+        let count = copy(rest, buffer);
         self.position.0.set(self.position.0.get() + count as u64);
         Ok(count)
     }
@@ -72,16 +83,23 @@ impl<B: AsRef<[u8]>> Object for Fixed<B> {
     }
 
     fn seek(&self, offset: i64, whence: i32) -> Result<u64> {
-        self.position.seek(offset, whence, self.bytes.as_ref().len() as u64)
+        self.position.seek(offset, whence, self.bytes().len() as u64)
     }
 
     fn stat(&self) -> Result<Stat> {
-        Ok(fixed_stat(self.bytes.as_ref().len(), self.inode))
+        Ok(fixed_stat(self.bytes().len(), self.inode))
     }
 
     fn ready(&self, interest: Events) -> Events {
         interest & (Events::IN | Events::OUT)
     }
+}
+
+/// Copies as many bytes as fit; returns how many.
+pub fn copy(from: &[u8], to: &mut [u8]) -> usize {
+    let count = from.len().min(to.len());
+    to[..count].copy_from_slice(&from[..count]);
+    count
 }
 
 /// How a file of /tmp was opened.

@@ -3,10 +3,10 @@
 use crate::errno::{Errno, Result};
 use crate::file::console as file_console;
 use crate::file::listing::{self, SortedPaths};
-use crate::file::names::inode_of;
-use crate::file::regular::{Access, Fixed, fixed_stat};
+use crate::file::names::{inode_of, object};
+use crate::file::regular::{Access, Bytes, Fixed, copy, fixed_stat};
 use crate::file::statistics;
-use crate::heap::{self, Rc, Vec};
+use crate::heap::{Rc, Vec};
 use crate::object::{Events, Object, Stat};
 use crate::thread::{self, Channel, Priority};
 use crate::{boot, console, entropy, net, power};
@@ -108,23 +108,25 @@ impl Special {
         if access.write && !self.is_writable() {
             return Err(Errno::EACCES);
         }
-        let inode = inode_of(self.path());
-        let opened: Option<Rc<dyn Object>> = match self {
-            Special::Payload => {
-                heap::try_rc(Fixed::new(boot::info().module.unwrap_or(b""), inode)).map(|file| file as _)
+        let bytes = match self {
+            Special::Payload => Bytes::Static(boot::info().module.unwrap_or(b"")),
+            Special::Statistics => Bytes::Made(statistics::text()?),
+            Special::Network if access.read => Bytes::Made(net::describe()),
+            Special::Network => Bytes::Static(b""),
+            _ => {
+                let position = Cell::new(0);
+                return object(Device {
+                    special: self,
+                    position,
+                });
             }
-            Special::Statistics => heap::try_rc(Fixed::new(statistics::text()?, inode)).map(|file| file as _),
-            Special::Network if access.read => {
-                heap::try_rc(Network(Fixed::new(net::describe(), inode))).map(|file| file as _)
-            }
-            Special::Network => heap::try_rc(Network(Fixed::new(heap::vec(), inode))).map(|file| file as _),
-            _ => heap::try_rc(Device {
-                special: self,
-                position: Cell::new(0),
-            })
-            .map(|file| file as _),
         };
-        opened.ok_or(Errno::ENOMEM)
+        let file = Fixed::new(bytes, inode_of(self.path()));
+        if self == Special::Network {
+            object(Network(file))
+        } else {
+            object(file)
+        }
     }
 }
 
@@ -149,9 +151,8 @@ impl Device {
         while !power::stop_requested() {
             thread::wait(&[power::STOP], u64::MAX);
         }
-        let rest = &STOP_ANSWER[STOP_ANSWER.len().min(self.position.get() as usize)..];
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
+        let rest = STOP_ANSWER.get(self.position.get() as usize..).unwrap_or_default();
+        let count = copy(rest, buffer);
         self.position.set(self.position.get() + count as u64);
         count
     }
@@ -201,7 +202,7 @@ impl Object for Device {
 }
 
 /// `network`: reading tells how it is (as of the opening), writing configures it.
-struct Network(Fixed<Vec<u8>>);
+struct Network(Fixed);
 
 impl Object for Network {
     fn read(&self, buffer: &mut [u8]) -> Result<usize> {

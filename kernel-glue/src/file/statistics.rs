@@ -5,28 +5,33 @@ use crate::heap::{self, Vec};
 use crate::{clock, memory, net, thread};
 use core::fmt::{self, Write};
 
+/// In the order of the figures.
+const NAMES: &str = "memory_total_bytes memory_free_bytes kernel_heap_bytes program_heap_bytes stack_bytes threads \
+    idle_ns uptime_ns network_received_frames network_received_bytes network_sent_frames network_sent_bytes \
+    network_dropped_frames connections";
+
 pub fn text() -> Result<Vec<u8>> {
     let memory = memory::statistics();
     let scheduler = thread::statistics();
     let frames = net::counters();
-    let figures = [
-        ("memory_total_bytes", memory.total),
-        ("memory_free_bytes", memory.free),
-        ("kernel_heap_bytes", memory.kernel_heap_used),
-        ("program_heap_bytes", memory.program_heap_used),
-        ("stack_bytes", memory.stacks_backed),
-        ("threads", scheduler.threads as u64),
-        ("idle_ns", scheduler.idle_ns),
-        ("uptime_ns", clock::now()),
-        ("network_received_frames", frames.received_frames),
-        ("network_received_bytes", frames.received_bytes),
-        ("network_sent_frames", frames.sent_frames),
-        ("network_sent_bytes", frames.sent_bytes),
-        ("network_dropped_frames", frames.dropped),
-        ("connections", net::connections() as u64),
+    let values = [
+        memory.total,
+        memory.free,
+        memory.kernel_heap_used,
+        memory.program_heap_used,
+        memory.stacks_backed,
+        scheduler.threads as u64,
+        scheduler.idle_ns,
+        clock::now(),
+        frames.received_frames,
+        frames.received_bytes,
+        frames.sent_frames,
+        frames.sent_bytes,
+        frames.dropped,
+        net::connections() as u64,
     ];
     let mut text = Text(heap::vec());
-    for (name, value) in figures {
+    for (name, value) in NAMES.split(' ').zip(values) {
         writeln!(text, "{name} {value}").map_err(|_| Errno::ENOMEM)?;
     }
     Ok(text.0)

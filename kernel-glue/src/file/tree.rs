@@ -87,7 +87,10 @@ impl Tree {
         match self.position(path) {
             Err(_) => Err(self.why_absent(path)),
             Ok(index) if matches!(self.entries[index].1, Node::Directory { .. }) => Err(Errno::EISDIR),
-            Ok(index) => Ok(self.remove(index)),
+            Ok(index) => {
+                self.remove(index);
+                Ok(())
+            }
         }
     }
 
@@ -96,7 +99,10 @@ impl Tree {
             Err(_) => Err(self.why_absent(path)),
             Ok(index) if matches!(self.entries[index].1, Node::File(_)) => Err(Errno::ENOTDIR),
             Ok(_) if listing::below(self, path).next().is_some() => Err(Errno::ENOTEMPTY),
-            Ok(index) => Ok(self.remove(index)),
+            Ok(index) => {
+                self.remove(index);
+                Ok(())
+            }
         }
     }
 

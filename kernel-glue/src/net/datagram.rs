@@ -109,6 +109,7 @@ fn queue(length: usize) -> Option<Vec<PacketMetadata>> {
 }
 
 pub struct Datagrams {
+    #[allow(clippy::vec_box, reason = "growing a list of pointers moves no buffers")]
     all: Vec<Box<Datagram>>,
     next_id: u32,
 }

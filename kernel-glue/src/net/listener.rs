@@ -49,6 +49,7 @@ impl Listener {
 }
 
 pub struct Listeners {
+    #[allow(clippy::vec_box, reason = "growing a list of pointers moves no queues")]
     all: Vec<Box<Listener>>,
     next_id: u32,
 }

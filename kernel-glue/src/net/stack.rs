@@ -117,6 +117,7 @@ impl Stack {
         }
     }
 
+    #[cfg_attr(not(target_os = "hermit"), allow(dead_code))]
     /// When `poll` next has something to do, ns.
     pub fn deadline(&self) -> u64 {
         let interval = match self.inner.try_borrow() {
@@ -129,6 +130,7 @@ impl Stack {
         }
     }
 
+    #[cfg_attr(not(target_os = "hermit"), allow(dead_code))]
     /// Asks the device for an interrupt; false when frames are already there.
     pub fn arm(&self) -> bool {
         match self.inner.try_borrow() {

@@ -65,6 +65,7 @@ impl Inner {
         self.settle(index, State::Listen, now);
     }
 
+    #[cfg_attr(not(target_os = "hermit"), allow(dead_code))]
     /// Closes the sending half of every connection to the outside that the program still has.
     pub fn close_all(&mut self, now: u64) {
         let mut from = 0;
@@ -79,6 +80,7 @@ impl Inner {
         }
     }
 
+    #[cfg_attr(not(target_os = "hermit"), allow(dead_code))]
     /// Bytes, FINs included, that peers outside have not acknowledged.
     pub fn owed(&mut self) -> usize {
         let (mut from, mut owed) = (0, 0);
