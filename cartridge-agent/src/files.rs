@@ -13,9 +13,9 @@ impl Files {
         Files(std::env::var_os("CARTRIDGE_DIR"))
     }
 
-    /// True if there is a file `name`.
-    pub fn exists(&self, name: &str) -> bool {
-        self.path(name).is_some_and(|path| path.exists())
+    /// True if there is a folder.
+    pub fn exist(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Opens `name` for reading; `None` when there is no such file.

@@ -56,10 +56,11 @@ pub fn spawn(name: &str, shared: &'static Shared, work: impl FnOnce() + Send + '
 
 /// One copy of the code for every kind of work.
 fn spawn_boxed(name: &str, shared: &'static Shared, work: Box<dyn FnOnce() + Send>) -> Option<Thread> {
-    let above_the_app = move || {
+    // The kind of work that an app may start too: one copy of what std does for it.
+    let above_the_app: Box<dyn FnOnce() + Send> = Box::new(move || {
         shared.files.raise_priority();
         work();
-    };
+    });
     match thread::Builder::new()
         .name(name.into())
         .stack_size(STACK_SIZE)

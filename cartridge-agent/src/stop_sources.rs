@@ -18,9 +18,9 @@ pub fn watch(shared: &'static Shared) {
 
 /// The file `power` is opened and read by a thread that sleeps in it until the platform asks for a stop.
 fn watch_power(shared: &'static Shared) {
-    if shared.files.exists("power") {
+    if shared.files.exist() {
         runner::spawn("agent-power", shared, move || match wait_for_word(shared) {
-            Ok(0) => {} // The platform has no power button.
+            Ok(0) => {} // The platform has no such file, or no power button.
             Ok(_) => shared.request_stop(Cause::Power, 0, None),
             Err(error) => log::agent(
                 Level::Error,
@@ -35,12 +35,10 @@ fn watch_power(shared: &'static Shared) {
 fn wait_for_word(shared: &Shared) -> io::Result<usize> {
     let mut word = [0; WORD_LIMIT];
     loop {
-        match shared
-            .files
-            .open("power")
-            .unwrap_or_else(|| Err(ErrorKind::NotFound.into()))?
-            .read(&mut word)
-        {
+        let Some(power) = shared.files.open("power") else {
+            return Ok(0);
+        };
+        match power?.read(&mut word) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             read => return read,
         }

@@ -62,9 +62,7 @@ const STD_PACKAGES: [(&str, &str); 6] = [
     ("std", NO_LOCATIONS),
 ];
 /// What the app's step sets for single packages.
-const AGENT_PACKAGES: [(&str, &str); 8] = [
-    ("httparse", SMALL),
-    ("httparse", NO_LOCATIONS),
+const AGENT_PACKAGES: [(&str, &str); 6] = [
     ("serde-json-core", SMALL),
     ("serde-json-core", NO_LOCATIONS),
     ("cartridge-agent", SMALL),

@@ -1,10 +1,10 @@
-use std::{io::Read, io::Write, net::TcpListener, thread::spawn};
+use std::{io::Read, io::Write, net::Ipv4Addr, net::TcpListener, thread::spawn};
 fn main() {
     let cartridge = cartridge_agent::start();
-    let listener = TcpListener::bind("0.0.0.0:8080").expect("port 8080 is free");
-    spawn(move || cartridge.shutdown().wait()); // for a stop to be asked for; then the dropped handle ends it in order
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080)).expect("port 8080 is free");
+    spawn(Box::new(move || _ = cartridge.shutdown().wait()) as Box<dyn FnOnce() + Send>); // a stop ends it in order
     for mut client in listener.incoming().flatten() {
-        spawn(move || {
+        spawn(Box::new(move || {
             let (mut room, mut input, mut last) = ([0; 4096], Vec::new(), false);
             while !last && let Ok(more @ 1..) = client.read(&mut room[input.len()..]) {
                 input.extend_from_slice(&room[input.len()..][..more]);
@@ -15,6 +15,6 @@ fn main() {
                     input.drain(..end + 4);
                 }
             }
-        });
+        }) as Box<dyn FnOnce() + Send>); // one type for both threads: one copy of what std does for it
     }
 }

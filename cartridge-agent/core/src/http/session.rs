@@ -93,8 +93,7 @@ impl Session {
         }
         let head = match parse(&self.buffer[..self.length]) {
             Err(status) => return Step::Refuse(status),
-            Ok(None) => return Step::Refuse(Status::BadRequest),
-            Ok(Some(head)) => head,
+            Ok(head) => head,
         };
         if head.head_length > HEAD_LIMIT {
             return Step::Refuse(Status::HeadTooLarge);
