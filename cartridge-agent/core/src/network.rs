@@ -22,10 +22,10 @@ impl NetworkState {
     /// The state in `text`, the content of the file: its line `state WORD`. A word that is not known, or no such line,
     /// counts as still configuring.
     pub fn parse(text: &str) -> Self {
-        match text
-            .lines()
-            .find_map(|line| line.trim_ascii().strip_prefix("state "))
-            .map(str::trim_ascii)
+        let mut lines = text.split('\n').map(str::trim_ascii);
+        match lines
+            .find_map(|line| line.strip_prefix("state "))
+            .map(str::trim_ascii_start)
         {
             Some("up") => NetworkState::Up,
             Some("absent") => NetworkState::Absent,

@@ -6,7 +6,7 @@ use crate::network::{NetworkPlan, StaticAddress};
 use crate::parameters::{Parameters, decimal, is_secret, list_items};
 use crate::text::start_at_most;
 use core::fmt;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 use core::time::Duration;
 
 /// At most this many ports are watched.
@@ -243,8 +243,8 @@ impl<'a> Reader<'_, 'a> {
 
     fn network(&mut self) -> NetworkPlan<'a> {
         let none = Instead::Text("none");
-        let v4 = |value: &str| value.parse::<Ipv4Addr>().is_ok();
-        let v6 = |value: &str| value.parse::<Ipv6Addr>().is_ok();
+        let v4 = |value: &str| matches!(value.parse(), Ok(IpAddr::V4(_)));
+        let v6 = |value: &str| matches!(value.parse(), Ok(IpAddr::V6(_)));
         let v4_prefixed = |value: &str| has_prefix(value, 32, &v4);
         let v6_prefixed = |value: &str| has_prefix(value, 128, &v6);
         let servers = |value: &str| {

@@ -7,7 +7,7 @@ use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::machine::{Cause, Missing};
 use cartridge_agent_core::management::{Page, StopOptions, route, state_body};
 use cartridge_agent_core::metrics::{self, Figures};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,10 @@ pub fn answer(shared: &Shared, request: &Request<'_>, token: &str, out: &mut Vec
                 None => Some(log::kept().unwrap_or_default()),
                 Some(Err(error)) => {
                     status = Status::ServiceUnavailable;
-                    Some(format!("the log cannot be read: {error}\n").into_bytes())
+                    let mut text = Bytes(Vec::new());
+                    // Writing to memory does not fail.
+                    let _ = writeln!(text, "the log cannot be read: {error}");
+                    Some(text.0)
                 }
             };
         }

@@ -210,7 +210,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 /// The path of an origin-form target, or of an absolute-form one (RFC 9112 section 3.2).
 fn path(target: &str) -> Result<&str, Status> {
     let origin = match target.strip_prefix("http://") {
-        Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
+        Some(rest) => rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/"),
         None => target,
     };
     if !origin.starts_with('/') && origin != "*" {
