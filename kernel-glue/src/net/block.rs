@@ -34,15 +34,18 @@ pub fn block<R>(
     loop {
         match stack.run(&mut attempt) {
             Ok(result) => return Ok(result),
-            Err(Stop::Failed(errno)) => return Err(errno),
-            Err(Stop::Wait(_)) if nonblocking => return Err(Errno::EAGAIN),
-            Err(Stop::Wait(channel)) => wait(channel, timeout, &mut deadline)?,
+            Err(stop) => wait(stop, nonblocking, timeout, &mut deadline)?,
         }
     }
 }
 
 #[inline(never)]
-fn wait(channel: Channel, timeout: u64, deadline: &mut Option<u64>) -> Result<()> {
+fn wait(stop: Stop, nonblocking: bool, timeout: u64, deadline: &mut Option<u64>) -> Result<()> {
+    let channel = match stop {
+        Stop::Failed(errno) => return Err(errno),
+        Stop::Wait(_) if nonblocking => return Err(Errno::EAGAIN),
+        Stop::Wait(channel) => channel,
+    };
     let deadline = *deadline.get_or_insert_with(|| match timeout {
         0 => u64::MAX,
         timeout => system::now().saturating_add(timeout),

@@ -18,7 +18,7 @@ use super::text::{self, LEAST_MTU, Line, MOST_SERVERS, Static};
 use crate::errno::{Errno, Result};
 use crate::heap::{self, Vec};
 use crate::thread_types::Channel;
-use core::fmt::Write;
+use core::fmt::{Display, Write};
 use core::net::IpAddr;
 use smoltcp::iface::{Interface, Route};
 use smoltcp::socket::dhcpv4::{self, RetryConfig};
@@ -39,8 +39,8 @@ pub struct Setup {
     asked: bool,
     /// When the network was asked for, ns.
     since: u64,
-    static4: Option<Static>,
-    static6: Option<Static>,
+    /// For IPv4 and IPv6.
+    stated: [Option<Static>; 2],
     dhcp: Option<Lone<Vec<u8>>>,
     lease: Option<Lease>,
     /// Told the user that there is no device, or no DHCP answer.
@@ -66,8 +66,7 @@ impl Setup {
         Setup {
             asked: false,
             since: 0,
-            static4: None,
-            static6: None,
+            stated: [None, None],
             dhcp: None,
             lease: None,
             warned: false,
@@ -92,18 +91,26 @@ impl Setup {
 
     /// Obeys lines as [`text`] describes them. ENETDOWN without a device, EINVAL for a line that cannot be understood.
     pub fn configure(&mut self, lines: &str, links: &mut Links, now: u64) -> Result<()> {
-        for line in lines.split('\n').map(str::trim_ascii).filter(|line| !line.is_empty()) {
-            let line = text::parse(line).map_err(|wrong| {
+        for line in lines.as_bytes().split(|byte| *byte == b'\n') {
+            let line = line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            let stated = text::parse(line).map_err(|wrong| {
+                let line = core::str::from_utf8(line).unwrap_or_default();
                 system::warn(format_args!("network line `{line}` refused: {wrong}"));
                 Errno::EINVAL
             })?;
             self.start(links, now)?;
-            match line {
+            match stated {
                 Line::Dhcp => self.start_dhcp()?,
-                Line::Static(given) if given.address.is_ipv4() => {
-                    (self.static4, self.dhcp, self.lease) = (Some(given), None, None);
+                Line::Static(given) => {
+                    let v6 = given.address.is_ipv6();
+                    self.stated[v6 as usize] = Some(given);
+                    if !v6 {
+                        (self.dhcp, self.lease) = (None, None);
+                    }
                 }
-                Line::Static(given) => self.static6 = Some(given),
             }
             self.apply(links, now);
             self.step(links, now);
@@ -140,7 +147,7 @@ impl Setup {
     }
 
     fn start_dhcp(&mut self) -> Result<()> {
-        self.static4 = None;
+        self.stated[0] = None;
         if self.dhcp.is_none() {
             let mut packet = bytes(MAX_MTU).ok_or(Errno::ENOBUFS)?;
             let mut socket = dhcpv4::Socket::new();
@@ -190,15 +197,9 @@ impl Setup {
 
     fn stop_soliciting(&mut self, links: &mut Links, now: u64) {
         self.soliciting_since = None;
-        let learned = |cidr: &IpCidr| matches!(cidr, IpCidr::Ipv6(cidr) if !is_link_local(cidr.address()));
         let Some(link) = &links.outside else { return };
-        let stated = self.static6.map(|given| IpAddress::from(given.address));
-        if !link
-            .interface
-            .ip_addrs()
-            .iter()
-            .any(|cidr| learned(cidr) && Some(cidr.address()) != stated)
-        {
+        let stated = self.stated[1].as_ref().map(|given| given.address.into());
+        if !has_global6(link, stated) {
             let _ = self.open(links, link.mtu, false, now);
         }
     }
@@ -209,11 +210,7 @@ impl Setup {
             // Answered: smoltcp now waits for lifetimes to end, and its timer moves.
             self.soliciting_since = None;
         } else if let Some(link) = &links.outside
-            && !link
-                .interface
-                .ip_addrs()
-                .iter()
-                .any(|cidr| matches!(cidr, IpCidr::Ipv6(cidr) if !is_link_local(cidr.address())))
+            && !has_global6(link, None)
         {
             let _ = self.open(links, link.mtu, true, now);
             self.soliciting_since = Some(now);
@@ -271,17 +268,11 @@ impl Setup {
 
     /// Puts the configuration into effect and wakes who waits for it.
     fn apply(&mut self, links: &mut Links, now: u64) {
-        let mtus = [
-            self.static4.and_then(|s| s.mtu),
-            self.static6.and_then(|s| s.mtu),
-            self.lease.as_ref().and_then(|l| l.mtu),
-        ];
-        let mtu = mtus
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(MAX_MTU)
-            .min(links.nic.map_or(MAX_MTU, |nic| nic.mtu()));
+        let mut mtu = links.nic.map_or(MAX_MTU, |nic| nic.mtu()).min(MAX_MTU);
+        for given in self.stated.iter().flatten() {
+            mtu = mtu.min(given.mtu.unwrap_or(MAX_MTU));
+        }
+        mtu = mtu.min(self.lease.as_ref().and_then(|lease| lease.mtu).unwrap_or(MAX_MTU));
         match &links.outside {
             // The MTU of an interface is fixed when it is made.
             Some(link) if link.mtu != mtu => drop(self.open(links, mtu, self.soliciting_since.is_some(), now)),
@@ -295,11 +286,9 @@ impl Setup {
             return;
         };
         let own = link_local(link.device.mac_address());
-        let stated6 = self.static6.map(|given| cidr(&given));
-        let four = self
-            .static4
-            .map(|given| cidr(&given))
-            .or(self.lease.as_ref().map(|lease| IpCidr::Ipv4(lease.address)));
+        let stated6 = self.stated[1].as_ref().map(cidr);
+        let leased = self.lease.as_ref().map(|lease| IpCidr::Ipv4(lease.address));
+        let four = self.stated[0].as_ref().map(cidr).or(leased);
         link.interface.update_ip_addrs(|addresses| {
             // What routers advertised stays.
             addresses.retain(|cidr| matches!(cidr, IpCidr::Ipv6(_)) && *cidr != own && Some(*cidr) != stated6);
@@ -309,16 +298,16 @@ impl Setup {
             }
         });
         link.interface.routes_mut().update(|routes| {
-            routes.retain(|route| matches!(route.cidr, IpCidr::Ipv6(_)) && self.static6.is_none());
-            let gateway = |given: &Option<Static>| given.as_ref().and_then(|given| given.gateway);
-            let stated = [gateway(&self.static4), gateway(&self.static6)];
+            routes.retain(|route| matches!(route.cidr, IpCidr::Ipv6(_)) && self.stated[1].is_none());
             let leased = self.lease.as_ref().map_or(&[][..], |lease| &lease.routes);
             let mut dropped = 0;
-            for at in 0..stated.len() + leased.len() {
-                let route = match stated.get(at) {
-                    Some(None) => continue,
-                    Some(Some(gateway)) => default_route((*gateway).into()),
-                    None => leased[at - stated.len()],
+            for at in 0..self.stated.len() + leased.len() {
+                let route = match self.stated.get(at) {
+                    Some(given) => match given.as_ref().and_then(|given| given.gateway) {
+                        Some(gateway) => default_route(gateway.into()),
+                        None => continue,
+                    },
+                    None => leased[at - self.stated.len()],
                 };
                 dropped += routes.push(route).is_err() as usize;
             }
@@ -331,8 +320,8 @@ impl Setup {
     /// The servers in effect, in the order they are asked.
     pub fn servers(&self) -> [Option<IpAddr>; MOST_SERVERS] {
         let lists = [
-            self.static4.as_ref().map(|given| &given.servers),
-            self.static6.as_ref().map(|given| &given.servers),
+            self.stated[0].as_ref().map(|given| &given.servers),
+            self.stated[1].as_ref().map(|given| &given.servers),
             self.lease.as_ref().map(|lease| &lease.servers),
         ];
         let mut servers = [None; MOST_SERVERS];
@@ -377,28 +366,40 @@ impl Setup {
             State::Failed => "failed",
             State::Absent => "absent",
         };
-        writeln!(out, "state {state}")?;
+        line(out, "state", &state)?;
         if let Some(link) = &links.outside {
             for cidr in link.interface.ip_addrs() {
-                writeln!(out, "address {cidr}")?;
+                line(out, "address", cidr)?;
             }
             let routes = link.interface.routes();
-            for route in [routes.get_default_ipv4_route(), routes.get_default_ipv6_route()]
-                .into_iter()
-                .flatten()
-            {
-                writeln!(out, "gateway {}", route.via_router)?;
+            for route in [routes.get_default_ipv4_route(), routes.get_default_ipv6_route()] {
+                if let Some(route) = route {
+                    line(out, "gateway", &route.via_router)?;
+                }
             }
             for server in self.servers().iter().flatten() {
-                writeln!(out, "dns {server}")?;
+                line(out, "dns", server)?;
             }
-            writeln!(out, "mtu {}", link.mtu)?;
+            line(out, "mtu", &link.mtu)?;
         }
         match links.nic {
-            Some(nic) => writeln!(out, "mac {}", EthernetAddress(nic.mac_address())),
+            Some(nic) => line(out, "mac", &EthernetAddress(nic.mac_address())),
             None => Ok(()),
         }
     }
+}
+
+fn line(out: &mut dyn Write, name: &str, value: &dyn Display) -> core::fmt::Result {
+    writeln!(out, "{name} {value}")
+}
+
+/// Whether the link has an IPv6 address for the outside, other than this one.
+fn has_global6(link: &Link, except: Option<IpAddress>) -> bool {
+    let is_global = |cidr: &IpCidr| matches!(cidr, IpCidr::Ipv6(cidr) if !is_link_local(cidr.address()));
+    let addresses = link.interface.ip_addrs().iter();
+    addresses
+        .filter(|cidr| is_global(cidr))
+        .any(|cidr| Some(cidr.address()) != except)
 }
 
 /// Loopback owns all of 127.0.0.0/8, ::1, and packets to the machine's other addresses.

@@ -4,7 +4,6 @@
 
 use super::link::MAX_MTU;
 use core::net::IpAddr;
-use core::str::SplitAsciiWhitespace;
 
 /// Most DNS servers kept.
 pub const MOST_SERVERS: usize = 3;
@@ -29,18 +28,39 @@ pub enum Line {
 /// What is wrong with a line, for the user.
 pub type Wrong = &'static str;
 
-pub fn parse(line: &str) -> Result<Line, Wrong> {
-    let mut words = line.split_ascii_whitespace();
+pub fn parse(line: &[u8]) -> Result<Line, Wrong> {
+    let mut words = Words(line);
     match words.next() {
-        Some("dhcp") if words.next().is_none() => Ok(Line::Dhcp),
-        Some("static") => parse_static(words).map(Line::Static),
+        Some(b"dhcp") if words.next().is_none() => Ok(Line::Dhcp),
+        Some(b"static") => parse_static(words).map(Line::Static),
         _ => Err("expected `dhcp` or `static ADDRESS/PREFIX [gateway G] [dns D,D] [mtu N]`"),
     }
 }
 
-fn parse_static(mut words: SplitAsciiWhitespace) -> Result<Static, Wrong> {
+/// What is left of a line.
+struct Words<'a>(&'a [u8]);
+
+impl<'a> Words<'a> {
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let line = self.0.trim_ascii_start();
+        let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+        let (word, rest) = line.split_at_checked(end)?;
+        self.0 = rest;
+        Some(word).filter(|word| !word.is_empty())
+    }
+}
+
+/// What comes before and after the first `at`; all of it and nothing without one.
+#[inline(never)]
+fn cut(bytes: &[u8], at: u8) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == at).unwrap_or(bytes.len());
+    (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())
+}
+
+fn parse_static(mut words: Words) -> Result<Static, Wrong> {
     const ADDRESS: Wrong = "expected ADDRESS/PREFIX after `static`, as in 10.0.2.15/24 or fd00::15/64";
-    let (address, prefix) = words.next().and_then(|word| word.split_once('/')).ok_or(ADDRESS)?;
+    let (address, prefix) = cut(words.next().unwrap_or_default(), b'/');
     let (address, prefix) = (parse_address(address).ok_or(ADDRESS)?, number(prefix).ok_or(ADDRESS)?);
     if address.is_unspecified() || address.is_multicast() || address.is_loopback() || address == IpAddr::from([255; 4])
     {
@@ -59,9 +79,9 @@ fn parse_static(mut words: SplitAsciiWhitespace) -> Result<Static, Wrong> {
     while let Some(key) = words.next() {
         let value = words.next().ok_or("expected a value after the last word")?;
         match key {
-            "gateway" => result.gateway = Some(parse_gateway(value, address)?),
-            "dns" => result.servers = parse_servers(value)?,
-            "mtu" => result.mtu = Some(parse_mtu(value, address)?),
+            b"gateway" => result.gateway = Some(parse_gateway(value, address)?),
+            b"dns" => result.servers = parse_servers(value)?,
+            b"mtu" => result.mtu = Some(parse_mtu(value, address)?),
             _ => return Err("expected `gateway`, `dns` or `mtu`"),
         }
     }
@@ -70,22 +90,22 @@ fn parse_static(mut words: SplitAsciiWhitespace) -> Result<Static, Wrong> {
 
 // Kept out of its callers: the parser is large.
 #[inline(never)]
-fn parse_address(word: &str) -> Option<IpAddr> {
-    word.parse().ok()
+fn parse_address(word: &[u8]) -> Option<IpAddr> {
+    core::str::from_utf8(word).ok()?.parse().ok()
 }
 
 /// At most five digits.
 #[inline(never)]
-fn number(word: &str) -> Option<usize> {
+fn number(word: &[u8]) -> Option<usize> {
     if word.is_empty() || word.len() > 5 {
         return None;
     }
-    word.bytes().try_fold(0, |number, digit| {
+    word.iter().try_fold(0, |number, digit| {
         digit.is_ascii_digit().then(|| number * 10 + (digit - b'0') as usize)
     })
 }
 
-fn parse_gateway(value: &str, address: IpAddr) -> Result<IpAddr, Wrong> {
+fn parse_gateway(value: &[u8], address: IpAddr) -> Result<IpAddr, Wrong> {
     let fits = |gateway: &IpAddr| {
         gateway.is_ipv4() == address.is_ipv4() && !gateway.is_unspecified() && !gateway.is_multicast()
     };
@@ -94,16 +114,21 @@ fn parse_gateway(value: &str, address: IpAddr) -> Result<IpAddr, Wrong> {
         .ok_or("expected a router's address of the same family after `gateway`")
 }
 
-fn parse_servers(value: &str) -> Result<[Option<IpAddr>; MOST_SERVERS], Wrong> {
+fn parse_servers(mut value: &[u8]) -> Result<[Option<IpAddr>; MOST_SERVERS], Wrong> {
     let mut servers = [None; MOST_SERVERS];
     // More servers than are kept are not an error: the first ones are asked.
-    for (slot, word) in servers.iter_mut().zip(value.split(',')) {
+    for slot in &mut servers {
+        let word;
+        (word, value) = cut(value, b',');
         *slot = Some(parse_address(word).ok_or("expected addresses separated by commas after `dns`")?);
+        if value.is_empty() {
+            break;
+        }
     }
     Ok(servers)
 }
 
-fn parse_mtu(value: &str, address: IpAddr) -> Result<usize, Wrong> {
+fn parse_mtu(value: &[u8], address: IpAddr) -> Result<usize, Wrong> {
     let least = LEAST_MTU[address.is_ipv6() as usize];
     // What is larger than a frame is cut down to it.
     number(value)
@@ -118,8 +143,9 @@ mod tests {
 
     #[test]
     fn lines() {
-        assert_eq!(parse("dhcp"), Ok(Line::Dhcp));
-        let Ok(Line::Static(four)) = parse("static 10.0.2.15/24 gateway 10.0.2.2 dns 10.0.2.3,1.1.1.1 mtu 9000") else {
+        assert_eq!(parse(b"dhcp"), Ok(Line::Dhcp));
+        let Ok(Line::Static(four)) = parse(b"static 10.0.2.15/24 gateway 10.0.2.2 dns 10.0.2.3,1.1.1.1 mtu 9000")
+        else {
             panic!("a good line");
         };
         assert_eq!(
@@ -135,7 +161,8 @@ mod tests {
             ]
         );
         assert_eq!(four.gateway, Some(IpAddr::from([10, 0, 2, 2])));
-        assert!(matches!(parse("static fd00::15/64"), Ok(Line::Static(six)) if six.prefix == 64));
+        assert!(parse(b"static\tfd00::15/64  mtu\t1280").is_ok());
+        assert!(matches!(parse(b"static fd00::15/64"), Ok(Line::Static(six)) if six.prefix == 64));
     }
 
     #[test]
@@ -159,7 +186,7 @@ mod tests {
             "static 224.0.0.1/8",
             "static 127.0.0.1/8",
         ] {
-            assert!(parse(line).is_err(), "{line}");
+            assert!(parse(line.as_bytes()).is_err(), "{line}");
         }
     }
 }
