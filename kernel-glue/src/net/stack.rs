@@ -17,7 +17,7 @@ use super::system;
 use super::table::Table;
 use crate::errno::{Errno, Result};
 use crate::heap::{self, Box};
-use core::cell::{Cell, RefCell, RefMut};
+use core::cell::{Cell, RefCell};
 use smoltcp::iface::{PollResult, SocketSet};
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::HardwareAddress;
@@ -92,21 +92,11 @@ impl Stack {
 
     /// Runs `work` on the stack at the present time (ns), then moves what it left to be moved.
     pub fn run<R>(&self, work: impl FnOnce(&mut Inner, u64) -> R) -> R {
-        let (mut inner, now) = self.enter();
+        let mut inner = self.inner.borrow_mut();
+        let now = system::now();
         let result = work(&mut inner, now);
-        self.leave(inner, now);
-        result
-    }
-
-    // Kept out of the many copies of `run`.
-    #[inline(never)]
-    fn enter(&self) -> (RefMut<'_, Inner>, u64) {
-        (self.inner.borrow_mut(), system::now())
-    }
-
-    #[inline(never)]
-    fn leave(&self, mut inner: RefMut<'_, Inner>, now: u64) {
         self.next.set(inner.finish(now));
+        result
     }
 
     /// Runs `work`, which neither sends nor sets timers.
@@ -123,7 +113,7 @@ impl Stack {
                 inner.timers(now);
             }
             inner.next = inner.next.min(again);
-            self.leave(inner, now);
+            self.next.set(inner.finish(now));
         }
     }
 
@@ -178,6 +168,7 @@ impl Inner {
     }
 
     /// Empties the loopback queue and rings the device's doorbell; answers when the stack next wants to be polled.
+    #[inline(never)]
     fn finish(&mut self, now: u64) -> u64 {
         if self.links.loopback.device.can_receive() {
             self.loop_back(now);

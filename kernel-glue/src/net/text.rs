@@ -2,8 +2,10 @@
 //!
 //! `dhcp`, or `static ADDRESS/PREFIX [gateway G] [dns D,D] [mtu N]` for IPv4 or IPv6; one line for each family.
 
+use super::address::is_loopback;
 use super::link::MAX_MTU;
 use core::net::IpAddr;
+use smoltcp::wire::IpAddress;
 
 /// Most DNS servers kept.
 pub const MOST_SERVERS: usize = 3;
@@ -62,8 +64,7 @@ fn parse_static(mut words: Words) -> Result<Static, Wrong> {
     const ADDRESS: Wrong = "expected ADDRESS/PREFIX after `static`, as in 10.0.2.15/24 or fd00::15/64";
     let (address, prefix) = cut(words.next().unwrap_or_default(), b'/');
     let (address, prefix) = (parse_address(address).ok_or(ADDRESS)?, number(prefix).ok_or(ADDRESS)?);
-    if address.is_unspecified() || address.is_multicast() || address.is_loopback() || address == IpAddr::from([255; 4])
-    {
+    if !is_unicast(address) || is_loopback(&address.into()) {
         return Err("the static address must be one a host can have");
     }
     if prefix == 0 || prefix > if address.is_ipv4() { 32 } else { 128 } {
@@ -88,6 +89,11 @@ fn parse_static(mut words: Words) -> Result<Static, Wrong> {
     Ok(result)
 }
 
+/// Not unspecified, multicast or broadcast.
+fn is_unicast(address: IpAddr) -> bool {
+    IpAddress::from(address).is_unicast()
+}
+
 // Kept out of its callers: the parser is large.
 #[inline(never)]
 fn parse_address(word: &[u8]) -> Option<IpAddr> {
@@ -106,9 +112,7 @@ fn number(word: &[u8]) -> Option<usize> {
 }
 
 fn parse_gateway(value: &[u8], address: IpAddr) -> Result<IpAddr, Wrong> {
-    let fits = |gateway: &IpAddr| {
-        gateway.is_ipv4() == address.is_ipv4() && !gateway.is_unspecified() && !gateway.is_multicast()
-    };
+    let fits = |gateway: &IpAddr| gateway.is_ipv4() == address.is_ipv4() && is_unicast(*gateway);
     parse_address(value)
         .filter(fits)
         .ok_or("expected a router's address of the same family after `gateway`")
