@@ -33,7 +33,8 @@ impl<'a> Parameters<'a> {
 
     /// The value of `key`: the last one given in the payload, else the last one given in the defaults.
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.candidates(key).into_iter().flatten().next()
+        let [payload, default] = self.candidates(key);
+        payload.or(default)
     }
 
     /// The payload's value of `key` and the defaults', in the order in which they count.

@@ -174,8 +174,11 @@ impl<'a> Reader<'_, 'a> {
         accepts: &dyn Fn(&str) -> bool,
     ) -> Option<&'a str> {
         let candidates = self.parameters.candidates(key);
-        let accepted = candidates.into_iter().flatten().find(|value| accepts(value));
-        for value in candidates.into_iter().flatten().take_while(|value| !accepts(value)) {
+        let accepted = candidates.iter().flatten().copied().find(|value| accepts(value));
+        for value in candidates.iter().flatten() {
+            if accepts(value) {
+                break;
+            }
             let instead = accepted.map_or(builtin, Instead::Text);
             (self.report)(BadValue {
                 key,
