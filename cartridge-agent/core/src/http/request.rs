@@ -103,6 +103,7 @@ fn request_line(line: &[u8]) -> Result<(Method, &str, bool), Status> {
     if !is_token(method.as_bytes()) || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Status::BadRequest);
     }
+    let path = path(target)?;
     let http_1_1 = match version {
         "HTTP/1.1" => true,
         "HTTP/1.0" => false,
@@ -114,7 +115,7 @@ fn request_line(line: &[u8]) -> Result<(Method, &str, bool), Status> {
         "POST" => Method::Post,
         _ => Method::Other,
     };
-    Ok((method, path(target)?, http_1_1))
+    Ok((method, path, http_1_1))
 }
 
 /// True for a token (RFC 9110 section 5.6.2).
