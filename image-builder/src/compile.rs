@@ -48,10 +48,13 @@ const SMALL_LINK: [&str; 3] = [
 /// For the kernel's step, without jump tables too: measured on hello, comparisons are 2.1 KB smaller, and no slower.
 const NO_TABLES: &str = "rustflags=[\"-Zlocation-detail=none\",\"-Cjump-tables=no\"]";
 /// What the kernel's step sets for single packages.
-const KERNEL_PACKAGES: [(&str, &str); 3] = [
+const KERNEL_PACKAGES: [(&str, &str); 6] = [
     ("kernel-glue", SMALL),
     ("kernel-glue", NO_TABLES),
     ("smoltcp", NO_TABLES),
+    ("linked_list_allocator", NO_LOCATIONS),
+    ("rlsf", NO_LOCATIONS),
+    ("rand_chacha", NO_LOCATIONS),
 ];
 /// What both steps set for the packages of std, as they share one std; with [`AGENT_PACKAGES`], 10 KB off hello. (Where a panic inside
 /// std happened says nothing about the program; a panic it blames on its caller still names the caller's line.)

@@ -4,6 +4,7 @@
 use super::{exceptions::Frame, image, paging};
 use crate::console::raw;
 use crate::{critical, memory, power, thread};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Exit statuses as a shell gives them for SIGSEGV.
@@ -93,37 +94,40 @@ pub fn report(frame: &Frame, address: u64) -> ! {
     if !cause.is_empty() {
         raw!(": {cause}");
     }
-    for (index, (name, value)) in registers(frame).into_iter().enumerate() {
-        // 4, 6 and 8 of them on a line.
-        let before = if matches!(index, 0 | 4 | 10) { "\nfault: " } else { " " };
-        raw!("{before}{name} {value:#x}");
-    }
-    raw!("\n");
+    print_registers(frame);
     print_return_addresses(frame.rsp);
     power::exit(status)
 }
 
-fn registers(frame: &Frame) -> [(&'static str, u64); 18] {
-    [
-        ("rip", frame.rip),
-        ("rsp", frame.rsp),
-        ("rbp", frame.rbp),
-        ("rflags", frame.rflags),
-        ("rax", frame.rax),
-        ("rbx", frame.rbx),
-        ("rcx", frame.rcx),
-        ("rdx", frame.rdx),
-        ("rsi", frame.rsi),
-        ("rdi", frame.rdi),
-        ("r8", frame.r8),
-        ("r9", frame.r9),
-        ("r10", frame.r10),
-        ("r11", frame.r11),
-        ("r12", frame.r12),
-        ("r13", frame.r13),
-        ("r14", frame.r14),
-        ("r15", frame.r15),
-    ]
+/// What a line of the report begins with, and the words of [`Frame`] that it shows.
+const REGISTERS: [(&str, usize); 18] = [
+    ("\nfault: rip", offset_of!(Frame, rip)),
+    (" rsp", offset_of!(Frame, rsp)),
+    (" rbp", offset_of!(Frame, rbp)),
+    (" rflags", offset_of!(Frame, rflags)),
+    ("\nfault: rax", offset_of!(Frame, rax)),
+    (" rbx", offset_of!(Frame, rbx)),
+    (" rcx", offset_of!(Frame, rcx)),
+    (" rdx", offset_of!(Frame, rdx)),
+    (" rsi", offset_of!(Frame, rsi)),
+    (" rdi", offset_of!(Frame, rdi)),
+    ("\nfault: r8", offset_of!(Frame, r8)),
+    (" r9", offset_of!(Frame, r9)),
+    (" r10", offset_of!(Frame, r10)),
+    (" r11", offset_of!(Frame, r11)),
+    (" r12", offset_of!(Frame, r12)),
+    (" r13", offset_of!(Frame, r13)),
+    (" r14", offset_of!(Frame, r14)),
+    (" r15", offset_of!(Frame, r15)),
+];
+
+fn print_registers(frame: &Frame) {
+    for (name, offset) in &REGISTERS {
+        // SAFETY: all fields of a frame are u64, and the offset is one's, so this is an aligned u64 inside the frame.
+        let value = unsafe { (&raw const *frame).byte_add(*offset).cast::<u64>().read() };
+        raw!("{name} {value:#x}");
+    }
+    raw!("\n");
 }
 
 /// Prints `fault:   at ADDRESS sp+OFFSET` for each word above `stack_pointer` that may be a return address: it lies in the text

@@ -109,11 +109,7 @@ const AFTERNOON: u8 = 0x80;
 impl Registers {
     /// `None` when the digits make no date.
     pub fn date(self) -> Option<Civil> {
-        let number = |value: u8| match (self.status_b & BINARY != 0, value & 15, value >> 4) {
-            (true, _, _) => Some(value as u32),
-            (false, units @ 0..10, tens @ 0..10) => Some(tens as u32 * 10 + units as u32),
-            _ => None,
-        };
+        let number = |value| number(self.status_b & BINARY != 0, value);
         let mut hour = number(self.hour & !AFTERNOON)?;
         if self.status_b & HOURS_24 == 0 {
             if !(1..=12).contains(&hour) {
@@ -137,6 +133,16 @@ impl Registers {
             second: number(self.second)?,
             millisecond: 0,
         })
+    }
+}
+
+/// The number in a register; `None` when it should be decimal digits and is not. Compiled once: it is needed seven times.
+#[inline(never)]
+fn number(binary: bool, value: u8) -> Option<u32> {
+    match (binary, value & 15, value >> 4) {
+        (true, _, _) => Some(value as u32),
+        (false, units @ 0..10, tens @ 0..10) => Some(tens as u32 * 10 + units as u32),
+        _ => None,
     }
 }
 

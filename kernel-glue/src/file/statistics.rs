@@ -31,7 +31,7 @@ pub fn text() -> Result<Vec<u8>> {
         net::connections() as u64,
     ];
     let mut text = Text(heap::vec());
-    for (name, value) in NAMES.split(' ').zip(values) {
+    for (name, value) in NAMES.split(' ').zip(&values) {
         writeln!(text, "{name} {value}").map_err(|_| Errno::ENOMEM)?;
     }
     Ok(text.0)

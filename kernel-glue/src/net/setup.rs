@@ -372,6 +372,7 @@ impl Setup {
                 line(out, "address", cidr)?;
             }
             let routes = link.interface.routes();
+            #[expect(clippy::manual_flatten, reason = "the iterator's adapter is larger")]
             for route in [routes.get_default_ipv4_route(), routes.get_default_ipv6_route()] {
                 if let Some(route) = route {
                     line(out, "gateway", &route.via_router)?;

@@ -48,7 +48,7 @@ fn much_arrives_whole_though_frames_are_lost() {
         let client = connect(&world.client, to).unwrap();
         let server = accept(&listener);
         client.set_nonblocking(true).unwrap();
-        let sent: Vec<u8> = (0..300_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+        let sent: Vec<u8> = (0..300_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
         let (mut at, mut got, mut buffer) = (0, Vec::new(), [0; 5000]);
         while got.len() < sent.len() {
             while at < sent.len() {
@@ -79,7 +79,7 @@ fn lost_frames_are_sent_again() {
     client.set_nonblocking(true).unwrap();
     server.set_nonblocking(true).unwrap();
     world.lose_every.set(23);
-    let sent: Vec<u8> = (0..100_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let sent: Vec<u8> = (0..100_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
     let (mut at, mut got, mut buffer) = (0, Vec::new(), [0; 5000]);
     let begun = system::now();
     while got.len() < sent.len() {
