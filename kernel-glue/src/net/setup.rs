@@ -8,15 +8,15 @@ mod lease;
 use self::lease::Lease;
 use super::connection::LinkId;
 use super::device::NetworkDevice;
-use super::dhcp_options::{CLASSLESS_ROUTES, ClasslessRoutes, INTERFACE_MTU, REQUESTED, Route as ClasslessRoute};
+use super::dhcp_options::{CLASSLESS_ROUTES, ClasslessRoutes, INTERFACE_MTU, REQUESTED};
 use super::frame::Flow;
 use super::link::{Link, MAX_MTU, instant};
 use super::lone::{Lone, bytes, lend};
 use super::stack::Links;
 use super::system;
-use super::text::{self, LEAST_MTU, Line, MOST_SERVERS, Static};
+use super::text::{self, LEAST_MTU, MOST_SERVERS, Static};
 use crate::errno::{Errno, Result};
-use crate::heap::{self, Vec};
+use crate::heap::Vec;
 use crate::thread_types::Channel;
 use core::fmt::{Display, Write};
 use core::net::IpAddr;
@@ -96,21 +96,22 @@ impl Setup {
             if line.is_empty() {
                 continue;
             }
-            let stated = text::parse(line).map_err(|wrong| {
+            let mut given = Static::NONE;
+            let is_static = text::parse(line, &mut given).map_err(|wrong| {
                 let line = core::str::from_utf8(line).unwrap_or_default();
                 system::warn(format_args!("network line `{line}` refused: {wrong}"));
                 Errno::EINVAL
             })?;
             self.start(links, now)?;
-            match stated {
-                Line::Dhcp => self.start_dhcp()?,
-                Line::Static(given) => {
-                    let v6 = given.address.is_ipv6();
-                    self.stated[v6 as usize] = Some(given);
-                    if !v6 {
-                        (self.dhcp, self.lease) = (None, None);
-                    }
+            if is_static {
+                let v6 = given.address.is_ipv6();
+                self.stated[v6 as usize] = Some(given);
+                if !v6 {
+                    self.lease = None;
+                    self.set_dhcp(None);
                 }
+            } else {
+                self.start_dhcp()?;
             }
             self.apply(links, now);
             self.step(links, now);
@@ -153,12 +154,19 @@ impl Setup {
             let mut socket = dhcpv4::Socket::new();
             socket.set_parameter_request_list(REQUESTED);
             // SAFETY: the slice belongs to `packet`, which `Lone` keeps and nobody touches.
-            self.dhcp = unsafe {
+            let dhcp = unsafe {
                 socket.set_receive_packet_buffer(lend(&mut packet));
                 Lone::new(socket, packet)
             };
+            self.set_dhcp(dhcp);
         }
         self.dhcp.as_ref().map(|_| ()).ok_or(Errno::ENOBUFS)
+    }
+
+    // Once, because dropping a socket is much code.
+    #[inline(never)]
+    fn set_dhcp(&mut self, dhcp: Option<Lone<Vec<u8>>>) {
+        self.dhcp = dhcp;
     }
 
     /// Moves DHCP and the interface's own timers along.
@@ -235,11 +243,10 @@ impl Setup {
         let Some(dhcp) = &mut self.dhcp else { return };
         match dhcp.get_mut::<dhcpv4::Socket>().poll() {
             Some(dhcpv4::Event::Configured(config)) => {
-                let lease = Lease::new(config);
-                if self.warned {
-                    system::info(format_args!("DHCP answered: the address is {}", lease.address));
+                if core::mem::take(&mut self.warned) {
+                    system::info(format_args!("DHCP answered: the address is {}", config.address));
                 }
-                (self.lease, self.warned) = (Some(lease), false);
+                self.lease.insert(Lease::new()).take(&config);
             }
             Some(dhcpv4::Event::Deconfigured) if self.lease.is_some() => {
                 system::warn(format_args!(
@@ -290,26 +297,37 @@ impl Setup {
         let leased = self.lease.as_ref().map(|lease| IpCidr::Ipv4(lease.address));
         let four = self.stated[0].as_ref().map(cidr).or(leased);
         link.interface.update_ip_addrs(|addresses| {
-            // What routers advertised stays.
-            addresses.retain(|cidr| matches!(cidr, IpCidr::Ipv6(_)) && *cidr != own && Some(*cidr) != stated6);
-            let configured = [four, Some(own), stated6];
-            for (at, cidr) in configured.into_iter().flatten().enumerate() {
-                let _ = addresses.insert(at, cidr);
+            let advertised = core::mem::take(addresses);
+            for cidr in [four, Some(own), stated6].iter().flatten() {
+                let _ = addresses.push(*cidr);
+            }
+            for cidr in &advertised {
+                if matches!(cidr, IpCidr::Ipv6(_)) && !addresses.contains(cidr) {
+                    let _ = addresses.push(*cidr);
+                }
             }
         });
         link.interface.routes_mut().update(|routes| {
             routes.retain(|route| matches!(route.cidr, IpCidr::Ipv6(_)) && self.stated[1].is_none());
-            let leased = self.lease.as_ref().map_or(&[][..], |lease| &lease.routes);
             let mut dropped = 0;
-            for at in 0..self.stated.len() + leased.len() {
-                let route = match self.stated.get(at) {
-                    Some(given) => match given.as_ref().and_then(|given| given.gateway) {
-                        Some(gateway) => default_route(gateway.into()),
-                        None => continue,
-                    },
-                    None => leased[at - self.stated.len()],
+            let mut add = |cidr, via_router| {
+                let route = Route {
+                    cidr,
+                    via_router,
+                    preferred_until: None,
+                    expires_at: None,
                 };
                 dropped += routes.push(route).is_err() as usize;
+            };
+            for gateway in self.stated.iter().flatten().filter_map(|given| given.gateway) {
+                let everywhere = match gateway {
+                    IpAddr::V4(_) => EVERYWHERE4,
+                    IpAddr::V6(_) => IpCidr::Ipv6(Ipv6Cidr::new(Ipv6Address::UNSPECIFIED, 0)),
+                };
+                add(everywhere, gateway.into());
+            }
+            if let Some(lease) = &self.lease {
+                lease.routes(&mut add);
             }
             if dropped > 0 {
                 system::warn(format_args!("DHCP gave more routes than fit: {dropped} are left out"));
@@ -395,6 +413,7 @@ fn line(out: &mut dyn Write, name: &str, value: &dyn Display) -> core::fmt::Resu
 }
 
 /// Whether the link has an IPv6 address for the outside, other than this one.
+#[inline(never)]
 fn has_global6(link: &Link, except: Option<IpAddress>) -> bool {
     let is_global = |cidr: &IpCidr| matches!(cidr, IpCidr::Ipv6(cidr) if !is_link_local(cidr.address()));
     let addresses = link.interface.ip_addrs().iter();
@@ -446,12 +465,7 @@ fn cidr(given: &Static) -> IpCidr {
     IpCidr::new(given.address.into(), given.prefix)
 }
 
-fn default_route(gateway: IpAddress) -> Route {
-    match gateway {
-        IpAddress::Ipv4(gateway) => Route::new_ipv4_gateway(gateway),
-        IpAddress::Ipv6(gateway) => Route::new_ipv6_gateway(gateway),
-    }
-}
+const EVERYWHERE4: IpCidr = IpCidr::Ipv4(Ipv4Cidr::new(Ipv4Address::UNSPECIFIED, 0));
 
 /// fe80::/64 with the device's EUI-64 (RFC 4291 2.5.6 and appendix A).
 fn link_local(mac: [u8; 6]) -> IpCidr {

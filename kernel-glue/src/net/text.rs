@@ -4,7 +4,7 @@
 
 use super::address::is_loopback;
 use super::link::MAX_MTU;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use smoltcp::wire::IpAddress;
 
 /// Most DNS servers kept.
@@ -21,20 +21,25 @@ pub struct Static {
     pub mtu: Option<usize>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Line {
-    Dhcp,
-    Static(Static),
+impl Static {
+    pub const NONE: Static = Static {
+        address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        prefix: 0,
+        gateway: None,
+        servers: [None; MOST_SERVERS],
+        mtu: None,
+    };
 }
 
 /// What is wrong with a line, for the user.
 pub type Wrong = &'static str;
 
-pub fn parse(line: &[u8]) -> Result<Line, Wrong> {
+/// Whether the line is `static`, which is then in `result`; otherwise it is `dhcp`.
+pub fn parse(line: &[u8], result: &mut Static) -> Result<bool, Wrong> {
     let mut words = Words(line);
     match words.next() {
-        Some(b"dhcp") if words.next().is_none() => Ok(Line::Dhcp),
-        Some(b"static") => parse_static(words).map(Line::Static),
+        Some(b"dhcp") if words.next().is_none() => Ok(false),
+        Some(b"static") => parse_static(words, result).map(|()| true),
         _ => Err("expected `dhcp` or `static ADDRESS/PREFIX [gateway G] [dns D,D] [mtu N]`"),
     }
 }
@@ -60,7 +65,9 @@ fn cut(bytes: &[u8], at: u8) -> (&[u8], &[u8]) {
     (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())
 }
 
-fn parse_static(mut words: Words) -> Result<Static, Wrong> {
+// Its result stays in memory: field by field, copying it is much code.
+#[inline(never)]
+fn parse_static(mut words: Words, result: &mut Static) -> Result<(), Wrong> {
     const ADDRESS: Wrong = "expected ADDRESS/PREFIX after `static`, as in 10.0.2.15/24 or fd00::15/64";
     let (address, prefix) = cut(words.next().unwrap_or_default(), b'/');
     let (address, prefix) = (parse_address(address).ok_or(ADDRESS)?, number(prefix).ok_or(ADDRESS)?);
@@ -70,23 +77,17 @@ fn parse_static(mut words: Words) -> Result<Static, Wrong> {
     if prefix == 0 || prefix > if address.is_ipv4() { 32 } else { 128 } {
         return Err("the prefix length must be 1 to 32 (IPv4) or 1 to 128 (IPv6)");
     }
-    let mut result = Static {
-        address,
-        prefix: prefix as u8,
-        gateway: None,
-        servers: [None; MOST_SERVERS],
-        mtu: None,
-    };
+    (result.address, result.prefix) = (address, prefix as u8);
     while let Some(key) = words.next() {
         let value = words.next().ok_or("expected a value after the last word")?;
         match key {
             b"gateway" => result.gateway = Some(parse_gateway(value, address)?),
-            b"dns" => result.servers = parse_servers(value)?,
+            b"dns" => parse_servers(value, &mut result.servers)?,
             b"mtu" => result.mtu = Some(parse_mtu(value, address)?),
             _ => return Err("expected `gateway`, `dns` or `mtu`"),
         }
     }
-    Ok(result)
+    Ok(())
 }
 
 /// Not unspecified, multicast or broadcast.
@@ -118,10 +119,10 @@ fn parse_gateway(value: &[u8], address: IpAddr) -> Result<IpAddr, Wrong> {
         .ok_or("expected a router's address of the same family after `gateway`")
 }
 
-fn parse_servers(mut value: &[u8]) -> Result<[Option<IpAddr>; MOST_SERVERS], Wrong> {
-    let mut servers = [None; MOST_SERVERS];
+fn parse_servers(mut value: &[u8], servers: &mut [Option<IpAddr>]) -> Result<(), Wrong> {
+    servers.fill(None);
     // More servers than are kept are not an error: the first ones are asked.
-    for slot in &mut servers {
+    for slot in servers {
         let word;
         (word, value) = cut(value, b',');
         *slot = Some(parse_address(word).ok_or("expected addresses separated by commas after `dns`")?);
@@ -129,7 +130,7 @@ fn parse_servers(mut value: &[u8]) -> Result<[Option<IpAddr>; MOST_SERVERS], Wro
             break;
         }
     }
-    Ok(servers)
+    Ok(())
 }
 
 fn parse_mtu(value: &[u8], address: IpAddr) -> Result<usize, Wrong> {
@@ -144,6 +145,18 @@ fn parse_mtu(value: &[u8], address: IpAddr) -> Result<usize, Wrong> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(PartialEq, Debug)]
+    enum Line {
+        Dhcp,
+        Static(Static),
+    }
+
+    fn parse(line: &[u8]) -> Result<Line, Wrong> {
+        let mut given = Static::NONE;
+        let is_static = super::parse(line, &mut given)?;
+        Ok(if is_static { Line::Static(given) } else { Line::Dhcp })
+    }
 
     #[test]
     fn lines() {
