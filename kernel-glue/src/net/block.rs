@@ -9,16 +9,21 @@ use crate::errno::{Errno, Result};
 use crate::thread_types::{Channel, Wake};
 use smoltcp::wire::IpAddress;
 
-/// Why a call cannot finish now.
-pub enum Stop {
-    Failed(Errno),
-    /// Something may change when this channel is woken.
-    Wait(Channel),
+/// Why a call cannot finish now: an error's number, or the channel whose wake-up may change something. One word, because
+/// every attempt returns one; channels are addresses, far above the error numbers.
+pub struct Stop(usize);
+
+const MOST_ERRORS: usize = 4096;
+
+impl Stop {
+    pub fn wait(channel: Channel) -> Stop {
+        Stop(channel.0)
+    }
 }
 
 impl From<Errno> for Stop {
     fn from(errno: Errno) -> Stop {
-        Stop::Failed(errno)
+        Stop(errno.0 as usize)
     }
 }
 
@@ -30,7 +35,7 @@ pub fn block<R>(
     timeout: u64,
     mut attempt: impl FnMut(&mut Inner, u64) -> core::result::Result<R, Stop>,
 ) -> Result<R> {
-    let mut deadline = None;
+    let mut deadline = 0;
     loop {
         match stack.run(&mut attempt) {
             Ok(result) => return Ok(result),
@@ -40,17 +45,20 @@ pub fn block<R>(
 }
 
 #[inline(never)]
-fn wait(stop: Stop, nonblocking: bool, timeout: u64, deadline: &mut Option<u64>) -> Result<()> {
-    let channel = match stop {
-        Stop::Failed(errno) => return Err(errno),
-        Stop::Wait(_) if nonblocking => return Err(Errno::EAGAIN),
-        Stop::Wait(channel) => channel,
-    };
-    let deadline = *deadline.get_or_insert_with(|| match timeout {
-        0 => u64::MAX,
-        timeout => system::now().saturating_add(timeout),
-    });
-    match system::wait(&[channel], deadline) {
+fn wait(stop: Stop, nonblocking: bool, timeout: u64, deadline: &mut u64) -> Result<()> {
+    if stop.0 < MOST_ERRORS {
+        return Err(Errno(stop.0 as i32));
+    }
+    if nonblocking {
+        return Err(Errno::EAGAIN);
+    }
+    if *deadline == 0 {
+        *deadline = match timeout {
+            0 => u64::MAX,
+            timeout => system::now().saturating_add(timeout),
+        };
+    }
+    match system::wait(&[Channel(stop.0)], *deadline) {
         Wake::TimedOut => Err(Errno::EAGAIN),
         Wake::Woken => Ok(()),
     }
@@ -73,7 +81,7 @@ pub fn reach(stack: &Stack, destination: IpAddress) -> Result<LinkId> {
         let v6 = matches!(destination, IpAddress::Ipv6(_));
         match inner.setup.state(&inner.links) {
             State::Absent => Err(Errno::ENETDOWN.into()),
-            _ if inner.setup.may_come(v6, now) => Err(Stop::Wait(inner.setup.channel())),
+            _ if inner.setup.may_come(v6, now) => Err(Stop::wait(inner.setup.channel())),
             _ => Err(Errno::ENETUNREACH.into()),
         }
     })

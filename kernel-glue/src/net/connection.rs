@@ -35,7 +35,7 @@ pub enum Owner {
 }
 
 pub struct Connection {
-    lone: Lone<[Vec<u8>; 2]>,
+    lone: Lone<Vec<u8>>,
     pub flow: Flow,
     pub link: LinkId,
     pub owner: Owner,
@@ -57,22 +57,19 @@ pub struct Connection {
 
 impl Connection {
     /// `None` when memory is short.
-    pub fn new(flow: Flow, link: LinkId, owner: Owner) -> Option<Box<Connection>> {
+    pub fn new(flow: &Flow, link: LinkId, owner: Owner) -> Option<Box<Connection>> {
         let free = system::free_memory();
         let size = BUFFER_SIZES.iter().find(|(least, _)| free >= *least)?.1;
-        let mut buffers = [bytes(size)?, bytes(size)?];
-        let [receive, send] = &mut buffers;
+        let mut buffers = bytes(size * 2)?;
         // SAFETY: both slices belong to `buffers`, which `Lone` keeps and nobody touches.
         let lone = unsafe {
-            let socket = tcp::Socket::new(
-                tcp::SocketBuffer::new(lend(receive)),
-                tcp::SocketBuffer::new(lend(send)),
-            );
+            let (receive, send) = lend(&mut buffers).split_at_mut(size);
+            let socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
             Lone::new(socket, buffers)?
         };
         heap::try_box(Connection {
             lone,
-            flow,
+            flow: *flow,
             link,
             owner,
             error: None,
@@ -86,7 +83,7 @@ impl Connection {
         })
     }
 
-    pub fn lone(&mut self) -> &mut Lone<[Vec<u8>; 2]> {
+    pub fn lone(&mut self) -> &mut Lone<Vec<u8>> {
         &mut self.lone
     }
 

@@ -11,7 +11,6 @@ use super::system;
 use crate::errno::{Errno, Result};
 use crate::heap::{self, Box, Vec};
 use crate::thread_types::Channel;
-use smoltcp::iface::SocketSet;
 use smoltcp::socket::udp::{self, PacketMetadata};
 use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
 
@@ -22,7 +21,7 @@ const RECEIVE_BYTES: usize = 16384;
 const SEND_QUEUE: usize = 8;
 const SEND_BYTES: usize = LOOPBACK_MTU;
 
-type Memory = ([Vec<PacketMetadata>; 2], [Vec<u8>; 2]);
+type Memory = (Vec<PacketMetadata>, Vec<u8>);
 
 pub struct Datagram {
     pub id: u32,
@@ -39,15 +38,14 @@ pub struct Datagram {
 
 impl Datagram {
     fn new(id: u32, binding: Binding) -> Option<Box<Datagram>> {
-        let mut memory: Memory = (
-            [queue(RECEIVE_QUEUE)?, queue(SEND_QUEUE)?],
-            [bytes(RECEIVE_BYTES)?, bytes(SEND_BYTES)?],
-        );
-        let ([receive_queue, send_queue], [receive, send]) = &mut memory;
+        let queues = filled(RECEIVE_QUEUE + SEND_QUEUE, || PacketMetadata::EMPTY)?;
+        let mut memory: Memory = (queues, bytes(RECEIVE_BYTES + SEND_BYTES)?);
         // SAFETY: all four slices belong to `memory`, which `Lone` keeps and nobody touches.
         let mut lone = unsafe {
-            let receive = udp::PacketBuffer::new(lend(receive_queue), lend(receive));
-            let send = udp::PacketBuffer::new(lend(send_queue), lend(send));
+            let (receive_queue, send_queue) = lend(&mut memory.0).split_at_mut(RECEIVE_QUEUE);
+            let (receive, send) = lend(&mut memory.1).split_at_mut(RECEIVE_BYTES);
+            let receive = udp::PacketBuffer::new(receive_queue, receive);
+            let send = udp::PacketBuffer::new(send_queue, send);
             Lone::new(udp::Socket::new(receive, send), memory)?
         };
         let endpoint = IpListenEndpoint {
@@ -103,11 +101,6 @@ impl Datagram {
     }
 }
 
-#[inline(never)]
-fn queue(length: usize) -> Option<Vec<PacketMetadata>> {
-    filled(length, || PacketMetadata::EMPTY)
-}
-
 pub struct Datagrams {
     #[allow(clippy::vec_box, reason = "growing a list of pointers moves no buffers")]
     all: Vec<Box<Datagram>>,
@@ -158,9 +151,8 @@ impl Datagrams {
 }
 
 impl Inner {
-    pub fn udp_ingress(&mut self, link: LinkId, frame: &[u8], flow: Flow, now: u64) {
-        if link == LinkId::Outside && self.setup.udp_ingress(&mut self.links, frame, &flow, now) {
-            self.next = self.next.min(self.setup.deadline());
+    pub fn udp_ingress(&mut self, link: LinkId, frame: &[u8], flow: &Flow, now: u64) {
+        if link == LinkId::Outside && self.setup.udp_ingress(&mut self.links, frame, flow, now) {
             return;
         }
         let broadcast = !flow.local.addr.is_unicast() || setup::is_broadcast(&mut self.links, link, &flow.local.addr);
@@ -168,13 +160,13 @@ impl Inner {
             .datagrams
             .all
             .iter_mut()
-            .max_by_key(|datagram| datagram.fit(&flow, broadcast));
-        match fitting.filter(|datagram| datagram.fit(&flow, broadcast) > 0) {
+            .max_by_key(|datagram| datagram.fit(flow, broadcast));
+        match fitting.filter(|datagram| datagram.fit(flow, broadcast) > 0) {
             Some(datagram) => {
                 self.links.deliver(link, frame, datagram.lone.set(), now);
                 datagram.notify();
             }
-            None => self.links.deliver(link, frame, &mut SocketSet::new(&mut [][..]), now),
+            None => self.deliver_to_none(link, frame, now),
         }
     }
 

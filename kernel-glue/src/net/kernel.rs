@@ -69,11 +69,7 @@ pub fn resolve(name: &str, v4: bool, v6: bool) -> Result<Vec<IpAddr>> {
 
 /// Obeys lines written to `/run/cartridge/network`.
 pub fn configure(text: &str) -> Result<()> {
-    stack()?.run(|inner, now| {
-        let result = inner.setup.configure(text, &mut inner.links, now);
-        inner.next = inner.next.min(inner.setup.deadline());
-        result
-    })
+    stack()?.run(|inner, now| inner.setup.configure(text, &mut inner.links, now))
 }
 
 /// What `/run/cartridge/network` reads as.

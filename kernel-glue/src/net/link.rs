@@ -125,24 +125,30 @@ pub struct Sender(&'static dyn NetworkDevice);
 impl phy::TxToken for Sender {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
         let (mut fill, mut result) = (Some(fill), None);
-        self.0.transmit(length, &mut |frame| {
+        send(self.0, length, &mut |frame| {
             if let Some(fill) = fill.take() {
                 result = Some(fill(frame));
             }
+            fill.is_none()
         });
-        match (result, fill) {
-            (Some(result), _) => result,
-            (None, Some(fill)) => lose(length, fill),
-            (None, None) => unreachable!("fill ran, so there is a result"),
-        }
+        result.unwrap_or_else(|| unreachable!("`send` runs it"))
+    }
+}
+
+#[inline(never)]
+fn send(device: &dyn NetworkDevice, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> bool) {
+    let mut filled = false;
+    device.transmit(length, &mut |frame| filled = fill(frame));
+    if !filled {
+        lose(length, fill);
     }
 }
 
 /// The device went back on `can_transmit`: the packet is lost, as on a wire.
 #[cold]
 #[inline(never)]
-fn lose<R>(length: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
-    fill(&mut [0; LOOPBACK_MTU][..length])
+fn lose(length: usize, fill: &mut dyn FnMut(&mut [u8]) -> bool) {
+    fill(&mut [0; LOOPBACK_MTU][..length]);
 }
 
 /// 127.0.0.0/8, ::1 and the machine's own addresses: packets come straight back.

@@ -55,8 +55,8 @@ impl Ports {
     pub fn bind(&mut self, mut binding: Binding) -> Result<Binding> {
         self.taken.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
         if binding.port == 0 {
-            binding.port = self.ephemeral(binding, |_| true)?;
-        } else if self.taken.iter().any(|other| other.conflicts(&binding)) {
+            binding.port = self.ephemeral(binding, &|_| true)?;
+        } else if self.is_taken(&binding) {
             return Err(Errno::EADDRINUSE);
         }
         self.taken.push(binding);
@@ -69,12 +69,17 @@ impl Ports {
         }
     }
 
+    #[inline(never)]
+    fn is_taken(&self, binding: &Binding) -> bool {
+        self.taken.iter().any(|other| other.conflicts(binding))
+    }
+
     /// The next ephemeral port that no binding like `binding` takes and that is `fit`.
-    pub fn ephemeral(&mut self, mut binding: Binding, mut fit: impl FnMut(u16) -> bool) -> Result<u16> {
+    pub fn ephemeral(&mut self, mut binding: Binding, fit: &dyn Fn(u16) -> bool) -> Result<u16> {
         for _ in 0..EPHEMERAL {
             self.next = (self.next + 1) % EPHEMERAL;
             binding.port = FIRST_EPHEMERAL + self.next;
-            if fit(binding.port) && !self.taken.iter().any(|other| other.conflicts(&binding)) {
+            if fit(binding.port) && !self.is_taken(&binding) {
                 return Ok(binding.port);
             }
         }

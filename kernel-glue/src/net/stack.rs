@@ -17,7 +17,7 @@ use super::system;
 use super::table::Table;
 use crate::errno::{Errno, Result};
 use crate::heap::{self, Box};
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, RefCell, RefMut};
 use smoltcp::iface::{PollResult, SocketSet};
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::HardwareAddress;
@@ -44,6 +44,8 @@ pub struct Inner {
     pub setup: Setup,
     /// Earliest deadline of anything, ns; may be too early, never too late.
     pub next: u64,
+    /// The present step's time, ns.
+    now: u64,
     /// Orphaned connections in TIME_WAIT.
     pub resting: usize,
 }
@@ -82,6 +84,7 @@ impl Stack {
             ports: Ports::new(),
             setup: Setup::new(),
             next: u64::MAX,
+            now: 0,
             resting: 0,
         };
         Some(Stack {
@@ -92,28 +95,48 @@ impl Stack {
 
     /// Runs `work` on the stack at the present time (ns), then moves what it left to be moved.
     pub fn run<R>(&self, work: impl FnOnce(&mut Inner, u64) -> R) -> R {
-        let mut inner = self.inner.borrow_mut();
-        let now = system::now();
+        let mut inner = self.enter();
+        let now = inner.now;
         let result = work(&mut inner, now);
-        self.next.set(inner.finish(now));
+        self.leave(inner);
         result
+    }
+
+    #[inline(never)]
+    fn hold(&self) -> RefMut<'_, Inner> {
+        self.inner.borrow_mut()
+    }
+
+    #[inline(never)]
+    fn enter(&self) -> RefMut<'_, Inner> {
+        let mut inner = self.hold();
+        inner.now = system::now();
+        inner
+    }
+
+    /// Moves what the work done left to be moved.
+    #[inline(never)]
+    fn leave(&self, mut inner: RefMut<'_, Inner>) {
+        let now = inner.now;
+        self.next.set(inner.finish(now));
     }
 
     /// Runs `work`, which neither sends nor sets timers.
     pub fn look<R>(&self, work: impl FnOnce(&mut Inner) -> R) -> R {
-        work(&mut self.inner.borrow_mut())
+        work(&mut self.hold())
     }
 
     /// Takes a bounded number of frames, runs the timers that are due, and sends.
     pub fn poll(&self) {
         if let Ok(mut inner) = self.inner.try_borrow_mut() {
             let now = system::now();
+            inner.now = now;
             let again = inner.receive(now);
             if inner.next <= now {
-                inner.timers(now);
+                inner.timers(now, false);
             }
             inner.next = inner.next.min(again);
-            self.next.set(inner.finish(now));
+            self.leave(inner);
         }
     }
 
@@ -144,7 +167,6 @@ impl Inner {
     /// The program needs the outside: brings the network up if nobody did.
     pub fn need_network(&mut self, now: u64) {
         self.setup.need(&mut self.links, now);
-        self.next = self.next.min(self.setup.deadline());
     }
 
     /// Takes a bounded number of frames; answers when to look for further ones, ns.
@@ -176,6 +198,7 @@ impl Inner {
         if let Some(link) = &self.links.outside {
             link.device.flush();
         }
+        self.next = self.next.min(self.setup.deadline());
         self.next
     }
 
@@ -193,31 +216,31 @@ impl Inner {
     #[inline(never)]
     fn ingress(&mut self, link: LinkId, frame: &[u8], now: u64) {
         match classify(frame, link == LinkId::Outside) {
-            Kind::Tcp { flow, opens } => self.tcp_ingress(link, frame, flow, opens, now),
-            Kind::Udp(flow) => self.udp_ingress(link, frame, flow, now),
+            Kind::Tcp { flow, opens } => self.tcp_ingress(link, frame, &flow, opens, now),
+            Kind::Udp(flow) => self.udp_ingress(link, frame, &flow, now),
             Kind::Neighbour => {
                 self.deliver_to_none(link, frame, now);
-                self.retry_all(now);
+                // It may be the answer that senders wait for.
+                self.timers(now, true);
             }
             Kind::RouterAdvertisement => {
                 self.setup.router_seen(&mut self.links, now);
                 self.deliver_to_none(link, frame, now);
                 self.setup.step(&mut self.links, now);
-                self.next = self.next.min(self.setup.deadline());
             }
-            Kind::Unreachable { udp, flow, port } => self.unreachable(udp, flow, port, now),
+            Kind::Unreachable { udp, flow, port } => self.unreachable(udp, &flow, port, now),
             Kind::Other => self.deliver_to_none(link, frame, now),
             Kind::Martian => {}
         }
     }
 
     /// Ping, ARP, neighbour discovery, and refusals of what no socket wants.
-    fn deliver_to_none(&mut self, link: LinkId, frame: &[u8], now: u64) {
+    pub fn deliver_to_none(&mut self, link: LinkId, frame: &[u8], now: u64) {
         self.links.deliver(link, frame, &mut SocketSet::new(&mut [][..]), now);
     }
 
-    fn tcp_ingress(&mut self, link: LinkId, frame: &[u8], flow: Flow, opens: bool, now: u64) {
-        let mut found = self.connections.find(&flow);
+    fn tcp_ingress(&mut self, link: LinkId, frame: &[u8], flow: &Flow, opens: bool, now: u64) {
+        let mut found = self.connections.find(flow);
         if let Some(index) = found {
             let connection = self.connections.get(index);
             if connection.link != link {
@@ -236,7 +259,7 @@ impl Inner {
         }
         let index = match found {
             Some(index) => index,
-            None if opens && self.is_ours(link, &flow) => match self.open(link, flow, now) {
+            None if opens && self.is_ours(link, flow) => match self.open(link, flow, now) {
                 Some(Ok(index)) => index,
                 // A full backlog: the peer tries again.
                 Some(Err(Errno::EAGAIN)) => return,
@@ -260,7 +283,7 @@ impl Inner {
 
     /// A listening connection for a SYN: `None` when nobody listens there, EAGAIN when the backlog
     /// is full, ENOBUFS without memory.
-    fn open(&mut self, link: LinkId, flow: Flow, now: u64) -> Option<Result<u32>> {
+    fn open(&mut self, link: LinkId, flow: &Flow, now: u64) -> Option<Result<u32>> {
         let listener = self.listeners.find(&flow.local)?;
         let id = listener.id;
         if listener.ready.len() >= listener.backlog {
@@ -290,7 +313,7 @@ impl Inner {
     }
 
     /// A new connection in the table; makes room by forgetting finished ones when memory is short.
-    pub fn insert(&mut self, flow: Flow, link: LinkId, owner: Owner, now: u64) -> Result<u32> {
+    pub fn insert(&mut self, flow: &Flow, link: LinkId, owner: Owner, now: u64) -> Result<u32> {
         if let Owner::Handshake(id) = owner
             && let Some(listener) = self.listeners.get(id)
         {
@@ -363,7 +386,9 @@ impl Inner {
         }
     }
 
-    fn timers(&mut self, now: u64) {
+    /// Runs the timers that are due, or `all` that are set.
+    #[inline(never)]
+    fn timers(&mut self, now: u64, all: bool) {
         self.next = u64::MAX;
         let mut from = 0;
         while let Some(index) = self.connections.next_index(from) {
@@ -380,7 +405,7 @@ impl Inner {
                 continue;
             }
             self.next = self.next.min(connection.deadline).min(until);
-            if connection.deadline <= now {
+            if connection.deadline <= now || all && connection.deadline != u64::MAX {
                 let was = connection.state();
                 connection.give_up_if_silent(now);
                 self.settle(index, was, now);
@@ -388,28 +413,13 @@ impl Inner {
         }
         self.datagram_timers(now);
         self.setup.step(&mut self.links, now);
-        self.next = self.next.min(self.setup.deadline());
     }
 
-    /// A neighbour answered: whoever waited for its address can send.
-    fn retry_all(&mut self, now: u64) {
-        let mut from = 0;
-        while let Some(index) = self.connections.next_index(from) {
-            from = index + 1;
-            if self.connections.get(index).deadline != u64::MAX {
-                self.pump(index, now);
-            }
-        }
-        self.datagram_timers(now);
-        self.setup.step(&mut self.links, now);
-        self.next = self.next.min(self.setup.deadline());
-    }
-
-    fn unreachable(&mut self, udp: bool, flow: Flow, port: bool, now: u64) {
+    fn unreachable(&mut self, udp: bool, flow: &Flow, port: bool, now: u64) {
         let error = if port { Errno::ECONNREFUSED } else { Errno::EHOSTUNREACH };
         if udp {
-            self.datagrams.failed(&flow, error);
-        } else if let Some(index) = self.connections.find(&flow) {
+            self.datagrams.failed(flow, error);
+        } else if let Some(index) = self.connections.find(flow) {
             let connection = self.connections.get(index);
             // Anyone could have sent this: only a connection that does not exist yet is given up (RFC 5927 4).
             if connection.state() == State::SynSent && connection.owner == Owner::Program {

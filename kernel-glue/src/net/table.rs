@@ -8,13 +8,18 @@ use smoltcp::wire::IpAddress;
 
 /// More than this many connections are refused (each also needs its buffers' memory).
 const MOST: usize = 4096;
+/// A power of two: short chains up to MOST.
+const BUCKETS: usize = 512;
 const NONE: u32 = u32::MAX;
 
 /// A slab of connections with a chained hash index whose seed peers cannot know.
 pub struct Table {
     slots: Vec<Option<Box<Connection>>>,
-    free: Vec<u32>,
-    /// Index of the first connection of each bucket; the length is a power of two.
+    /// Slots in use.
+    used: usize,
+    /// No slot before this one is free.
+    from: u32,
+    /// Index of the first connection of each bucket: none or all of [`BUCKETS`].
     heads: Vec<u32>,
     seed: u32,
 }
@@ -23,14 +28,15 @@ impl Table {
     pub fn new() -> Table {
         Table {
             slots: heap::vec(),
-            free: heap::vec(),
+            used: 0,
+            from: 0,
             heads: heap::vec(),
             seed: system::random() as u32,
         }
     }
 
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.used
     }
 
     pub fn get(&mut self, index: u32) -> &mut Connection {
@@ -56,21 +62,23 @@ impl Table {
         if self.len() >= MOST {
             return None;
         }
-        if self.len() >= self.heads.len() {
-            self.grow()?;
+        if self.heads.is_empty() {
+            self.heads = super::lone::filled(BUCKETS, || NONE)?;
         }
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.slots.try_reserve(1).ok()?;
-                // Room for every index, so that removal cannot fail.
-                self.free.try_reserve(self.slots.len() + 1).ok()?;
-                self.slots.push(None);
-                self.slots.len() as u32 - 1
-            }
-        };
-        self.slots[index as usize] = Some(connection);
-        self.chain(index);
+        self.slots.try_reserve(1).ok()?;
+        let mut index = self.from;
+        while let Some(Some(_)) = self.slots.get(index as usize) {
+            index += 1;
+        }
+        let bucket = self.bucket(&connection.flow);
+        let head = core::mem::replace(&mut self.heads[bucket], index);
+        match self.slots.get_mut(index as usize) {
+            Some(slot) => *slot = Some(connection),
+            None => self.slots.push(Some(connection)),
+        }
+        self.get(index).next = head;
+        self.used += 1;
+        self.from = index + 1;
         Some(index)
     }
 
@@ -92,8 +100,9 @@ impl Table {
             }
         }
         self.slots[index as usize] = None;
-        self.free.push(index);
-        if self.len() == 0 {
+        self.used -= 1;
+        self.from = self.from.min(index);
+        if self.used == 0 {
             *self = Table {
                 seed: self.seed,
                 ..Table::new()
@@ -106,23 +115,6 @@ impl Table {
         (from..self.slots.len() as u32).find(|index| self.slots[*index as usize].is_some())
     }
 
-    fn grow(&mut self) -> Option<()> {
-        self.heads = super::lone::filled((self.heads.len() * 2).max(16), || NONE)?;
-        let mut from = 0;
-        while let Some(index) = self.next_index(from) {
-            self.chain(index);
-            from = index + 1;
-        }
-        Some(())
-    }
-
-    fn chain(&mut self, index: u32) {
-        let flow = self.get(index).flow;
-        let bucket = self.bucket(&flow);
-        self.get(index).next = self.heads[bucket];
-        self.heads[bucket] = index;
-    }
-
     fn bucket(&self, flow: &Flow) -> usize {
         let address = match flow.remote.addr {
             IpAddress::Ipv4(address) => address.to_bits(),
@@ -133,7 +125,7 @@ impl Table {
         };
         let ports = (flow.local.port as u32) << 16 | flow.remote.port as u32;
         let mixed = ((ports ^ self.seed) as u64 * 0x9e37_79b9) ^ (address.wrapping_add(self.seed) as u64 * 0x85eb_ca6b);
-        ((mixed >> 16) as usize) & self.heads.len().wrapping_sub(1)
+        ((mixed >> 16) as usize) & (BUCKETS - 1)
     }
 }
 
@@ -162,7 +154,7 @@ mod tests {
         let mut table = Table::new();
         assert_eq!(table.find(&flow(1)), None);
         for port in 1..=100 {
-            let connection = Connection::new(flow(port), LinkId::Outside, Owner::Program).unwrap();
+            let connection = Connection::new(&flow(port), LinkId::Outside, Owner::Program).unwrap();
             assert!(table.insert(connection).is_some());
         }
         assert_eq!(table.len(), 100);

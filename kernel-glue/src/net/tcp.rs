@@ -90,7 +90,7 @@ impl TcpSocket {
                 }
                 if !connection.readable() {
                     connection.receive_waited = true;
-                    return Err(Stop::Wait(connection.receive_channel()));
+                    return Err(Stop::wait(connection.receive_channel()));
                 }
                 match connection.error {
                     // Reset after its FIN: everything it had to say is here.
@@ -115,7 +115,7 @@ impl TcpSocket {
         let count = socket.send_slice(bytes).unwrap_or(0);
         if count == 0 && !bytes.is_empty() {
             connection.send_waited = true;
-            return Err(Stop::Wait(connection.send_channel()));
+            return Err(Stop::wait(connection.send_channel()));
         }
         if idle {
             connection.quiet_since = now;
@@ -180,9 +180,9 @@ impl TcpSocket {
             Some(binding) => binding.port,
             None => inner
                 .ports
-                .ephemeral(wanted, |port| connections.find(&flow(port)).is_none())?,
+                .ephemeral(wanted, &|port| connections.find(&flow(port)).is_none())?,
         };
-        let index = inner.insert(flow(port), link, Owner::Program, now)?;
+        let index = inner.insert(&flow(port), link, Owner::Program, now)?;
         self.apply_options(inner, index);
         let connection = inner.connections.get(index);
         connection.limit_handshake(Some(super::CONNECT));
@@ -208,7 +208,7 @@ impl TcpSocket {
             let connection = inner.connections.get(index);
             if connection.connecting() {
                 connection.send_waited = true;
-                return Err(Stop::Wait(connection.send_channel()));
+                return Err(Stop::wait(connection.send_channel()));
             }
             match connection.state() {
                 TcpState::Closed => Err(connection.error.take().unwrap_or(Errno::ECONNREFUSED).into()),

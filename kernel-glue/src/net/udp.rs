@@ -97,7 +97,7 @@ impl UdpSocket {
                     }
                     Err(_) => {
                         datagram.receive_waited = true;
-                        Err(Stop::Wait(datagram.channel()))
+                        Err(Stop::wait(datagram.channel()))
                     }
                 }
             },
@@ -146,7 +146,7 @@ impl UdpSocket {
                     Err(SendError::Unaddressable) => Err(Errno::EINVAL.into()),
                     Err(SendError::BufferFull) => {
                         datagram.send_waited = true;
-                        Err(Stop::Wait(datagram.channel()))
+                        Err(Stop::wait(datagram.channel()))
                     }
                 }
             },

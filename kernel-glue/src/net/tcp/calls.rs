@@ -61,7 +61,7 @@ impl Socket for TcpSocket {
             let listener = inner.listeners.get(id).ok_or(Errno::EINVAL)?;
             let Some(index) = listener.ready.pop_front() else {
                 listener.waited = true;
-                return Err(Stop::Wait(listener.channel()));
+                return Err(Stop::wait(listener.channel()));
             };
             let connection = inner.connections.get(index);
             connection.owner = Owner::Program;
