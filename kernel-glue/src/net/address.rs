@@ -41,15 +41,17 @@ pub fn is_loopback(address: &IpAddress) -> bool {
     }
 }
 
-/// What a destination of 0.0.0.0 or :: means: this machine.
-pub fn localhost_if_unspecified(mut remote: IpEndpoint) -> IpEndpoint {
+/// A destination of a program, as [`endpoint`]; 0.0.0.0 and :: mean this machine.
+#[inline(never)]
+pub fn remote(address: SocketAddr, v6: bool) -> Result<IpEndpoint> {
+    let mut remote = endpoint(address, v6)?;
     if remote.addr.is_unspecified() {
         remote.addr = match remote.addr {
             IpAddress::Ipv4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddress::Ipv6(_) => Ipv6Addr::LOCALHOST.into(),
         };
     }
-    remote
+    Ok(remote)
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Ports {
     pub fn bind(&mut self, mut binding: Binding) -> Result<Binding> {
         self.taken.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
         if binding.port == 0 {
-            binding.port = self.ephemeral(binding, &|_| true)?;
+            self.ephemeral(&mut binding, &mut |_| true)?;
         } else if self.is_taken(&binding) {
             return Err(Errno::EADDRINUSE);
         }
@@ -74,13 +74,13 @@ impl Ports {
         self.taken.iter().any(|other| other.conflicts(binding))
     }
 
-    /// The next ephemeral port that no binding like `binding` takes and that is `fit`.
-    pub fn ephemeral(&mut self, mut binding: Binding, fit: &dyn Fn(u16) -> bool) -> Result<u16> {
+    /// Gives `binding` the next ephemeral port that no other takes and that is `fit`.
+    pub fn ephemeral(&mut self, binding: &mut Binding, fit: &mut dyn FnMut(u16) -> bool) -> Result<()> {
         for _ in 0..EPHEMERAL {
             self.next = (self.next + 1) % EPHEMERAL;
             binding.port = FIRST_EPHEMERAL + self.next;
-            if fit(binding.port) && !self.is_taken(&binding) {
-                return Ok(binding.port);
+            if fit(binding.port) && !self.is_taken(binding) {
+                return Ok(());
             }
         }
         Err(Errno::EADDRNOTAVAIL)

@@ -2,7 +2,7 @@
 
 mod calls;
 
-use super::address::{any, endpoint, is_loopback, localhost_if_unspecified, socket_address};
+use super::address::{any, endpoint, is_loopback, remote, socket_address};
 use super::block::{Stop, block, reach};
 use super::connection::{LinkId, Owner};
 use super::frame::Flow;
@@ -19,7 +19,6 @@ use core::net::SocketAddr;
 use hermit_abi as abi;
 use smoltcp::socket::tcp::State as TcpState;
 use smoltcp::time::Duration;
-use smoltcp::wire::IpListenEndpoint;
 
 const READABLE: i16 = abi::POLLIN | abi::POLLRDNORM;
 const WRITABLE: i16 = abi::POLLOUT | abi::POLLWRNORM;
@@ -150,50 +149,51 @@ impl TcpSocket {
         socket.set_hop_limit(Some(options.hop_limit));
     }
 
-    /// Starts the handshake; the connection's index.
-    fn start(&self, inner: &mut Inner, link: LinkId, remote: smoltcp::wire::IpEndpoint, now: u64) -> Result<u32> {
+    /// Chooses the local end of a new connection.
+    #[inline(never)]
+    fn name_local(&self, inner: &mut Inner, link: LinkId, flow: &mut Flow) -> Result<()> {
         let bound = self.binding.get();
-        let source = match bound.and_then(|binding| binding.address) {
+        let address = bound.and_then(|binding| binding.address);
+        flow.local.addr = match address {
             Some(address) => address,
-            None if link == LinkId::Loopback => remote.addr,
+            None if link == LinkId::Loopback => flow.remote.addr,
             None => {
                 let outside = inner.links.get(link).ok_or(Errno::ENETDOWN)?;
-                outside
-                    .interface
-                    .get_source_address(&remote.addr)
-                    .ok_or(Errno::ENETUNREACH)?
+                let source = outside.interface.get_source_address(&flow.remote.addr);
+                source.ok_or(Errno::ENETUNREACH)?
             }
         };
-        let flow = |port| Flow {
-            local: smoltcp::wire::IpEndpoint::new(source, port),
-            remote,
-        };
-        let wanted = Binding {
+        if let Some(binding) = bound {
+            flow.local.port = binding.port;
+            return match inner.connections.find(flow) {
+                Some(_) => Err(Errno::EADDRNOTAVAIL),
+                None => Ok(()),
+            };
+        }
+        let mut wanted = Binding {
             protocol: Protocol::Tcp,
             port: 0,
-            address: Some(source),
+            address: Some(flow.local.addr),
             v6: self.v6,
         };
         let connections = &inner.connections;
-        let port = match bound {
-            Some(binding) if connections.find(&flow(binding.port)).is_some() => return Err(Errno::EADDRNOTAVAIL),
-            Some(binding) => binding.port,
-            None => inner
-                .ports
-                .ephemeral(wanted, &|port| connections.find(&flow(port)).is_none())?,
-        };
-        let index = inner.insert(&flow(port), link, Owner::Program, now)?;
+        inner.ports.ephemeral(&mut wanted, &mut |port| {
+            flow.local.port = port;
+            connections.find(flow).is_none()
+        })
+    }
+
+    /// Starts the handshake; the connection's index.
+    fn start(&self, inner: &mut Inner, link: LinkId, flow: &mut Flow, now: u64) -> Result<u32> {
+        self.name_local(inner, link, flow)?;
+        let index = inner.insert(flow, link, Owner::Program, now)?;
         self.apply_options(inner, index);
         let connection = inner.connections.get(index);
         connection.limit_handshake(Some(super::CONNECT));
-        let local = IpListenEndpoint {
-            addr: Some(source),
-            port,
-        };
-        let started = inner
-            .links
-            .get(link)
-            .map(|link| connection.socket_mut().connect(link.interface.context(), remote, local));
+        let started = inner.links.get(link).map(|link| {
+            let context = link.interface.context();
+            connection.socket_mut().connect(context, flow.remote, flow.local)
+        });
         if !matches!(started, Some(Ok(()))) {
             inner.connections.remove(index);
             return Err(Errno::EADDRNOTAVAIL);

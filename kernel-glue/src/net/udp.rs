@@ -1,6 +1,6 @@
 //! UDP sockets as programs see them.
 
-use super::address::{any, endpoint, localhost_if_unspecified, socket_address};
+use super::address::{any, endpoint, remote, socket_address};
 use super::block::{Stop, block, reach};
 use super::connection::LinkId;
 use super::datagram::Datagram;
@@ -107,7 +107,7 @@ impl UdpSocket {
     fn send(&self, bytes: &[u8], to: Option<IpEndpoint>) -> Result<usize> {
         let id = self.bound()?;
         let remote = match to {
-            Some(remote) => localhost_if_unspecified(remote),
+            Some(remote) => remote,
             None => self.on(id, |datagram| datagram.peer)?.ok_or(Errno::EDESTADDRREQ)?,
         };
         if remote.port == 0 {
@@ -273,7 +273,7 @@ impl Socket for UdpSocket {
 
     fn connect(&self, address: SocketAddr) -> Result<()> {
         let id = self.bound()?;
-        let remote = localhost_if_unspecified(endpoint(address, self.v6)?);
+        let remote = remote(address, self.v6)?;
         reach(&self.stack, remote.addr)?;
         self.on(id, |datagram| datagram.peer = Some(remote))
     }
@@ -316,7 +316,7 @@ impl Socket for UdpSocket {
     }
 
     fn send_to(&self, bytes: &[u8], _flags: i32, to: Option<SocketAddr>) -> Result<usize> {
-        let to = to.map(|address| endpoint(address, self.v6)).transpose()?;
+        let to = to.map(|address| remote(address, self.v6)).transpose()?;
         self.send(bytes, to)
     }
 

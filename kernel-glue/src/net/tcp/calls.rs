@@ -92,7 +92,7 @@ impl Socket for TcpSocket {
                 };
             }
         }
-        let remote = localhost_if_unspecified(endpoint(address, self.v6)?);
+        let remote = remote(address, self.v6)?;
         if remote.port == 0 {
             return Err(Errno::ECONNREFUSED);
         }
@@ -100,7 +100,8 @@ impl Socket for TcpSocket {
             return Err(Errno::ENETUNREACH);
         }
         let link = reach(&self.stack, remote.addr)?;
-        let index = self.stack.run(|inner, now| self.start(inner, link, remote, now))?;
+        let mut flow = Flow { local: remote, remote };
+        let index = self.stack.run(|inner, now| self.start(inner, link, &mut flow, now))?;
         self.state.set(State::Stream(index));
         match self.nonblocking.get() {
             true => Err(Errno::EINPROGRESS),
