@@ -4,14 +4,18 @@
 //! likes, and must not silence the agent. Each line is written in one piece, so lines do not mix.
 
 use crate::files::Files;
+#[cfg(unix)]
+use crate::shared::lock;
 use cartridge_agent_core::log::{LINE_LIMIT, Level, Line, MESSAGE_LIMIT};
 use cartridge_agent_core::text::Text;
 use cartridge_agent_core::time::Timestamp;
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::Write as _;
+#[cfg(unix)]
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{MutexGuard, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How much of the log the agent keeps itself where the platform keeps none.
@@ -26,6 +30,7 @@ struct Output {
     /// The console file, or a copy of standard output.
     file: Option<File>,
     /// The end of the log, for /logs, where the platform has no `log` file.
+    #[cfg(unix)]
     ring: Option<Mutex<Vec<u8>>>,
 }
 
@@ -42,10 +47,15 @@ pub(crate) fn agent(level: Level, message: fmt::Arguments<'_>, fields: &[(&str, 
 /// Chooses where lines go. Lines before this are lost.
 pub(crate) fn open(files: &Files) {
     let console = files.open_to_write("log").and_then(Result::ok);
+    #[cfg(unix)]
     let ring = console.is_none().then(Mutex::default);
     #[cfg(unix)]
     let console = console.or_else(crate::unix::standard_output);
-    let _ = OUTPUT.set(Output { file: console, ring });
+    let _ = OUTPUT.set(Output {
+        file: console,
+        #[cfg(unix)]
+        ring,
+    });
 }
 
 pub(crate) fn set_level(level: Level) {
@@ -64,13 +74,15 @@ pub(crate) fn written() -> [u32; Level::ALL.len()] {
 
 /// The end of the log if the agent keeps it, oldest first.
 pub(crate) fn kept() -> Option<Vec<u8>> {
-    let ring = OUTPUT
-        .get()?
-        .ring
-        .as_ref()?
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    Some(ring.clone())
+    ring().map(|ring| ring.clone())
+}
+
+/// The lines kept. The cartridge's kernel keeps them itself: elsewhere than on Unix there is no such code.
+fn ring() -> Option<MutexGuard<'static, Vec<u8>>> {
+    #[cfg(unix)]
+    return Some(lock(OUTPUT.get()?.ring.as_ref()?));
+    #[cfg(not(unix))]
+    None
 }
 
 fn write(level: Level, from: &str, message: fmt::Arguments<'_>, fields: &[(&str, &str)]) {
@@ -89,11 +101,10 @@ fn write(level: Level, from: &str, message: fmt::Arguments<'_>, fields: &[(&str,
         fields,
     };
     let bytes = line.render(&mut buffer);
-    let output = OUTPUT.get();
-    if let Some(ring) = output.and_then(|output| output.ring.as_ref()) {
-        keep(&mut ring.lock().unwrap_or_else(PoisonError::into_inner), bytes);
+    if let Some(mut ring) = ring() {
+        keep(&mut ring, bytes);
     }
-    if let Some(mut file) = output.and_then(|output| output.file.as_ref()) {
+    if let Some(mut file) = OUTPUT.get().and_then(|output| output.file.as_ref()) {
         // A console that takes nothing more leaves nowhere to say so.
         let _ = file.write_all(bytes);
     }

@@ -104,6 +104,7 @@ fn advance(shared: &Shared, member: &mut Member) -> Option<Duration> {
     }
 }
 
+#[inline(never)]
 fn enter(shared: &Shared, state: State) {
     shared.set_state(state);
     let fields = [("event", "lifecycle"), ("state", state.name())];

@@ -294,6 +294,7 @@ impl<C: ControlPlane> Machine<C> {
     }
 
     /// Waits until the earlier of `until` and what the control plane wants, unless it has a command.
+    #[inline(never)]
     fn wait(&mut self, until: Option<Duration>, now: Duration) -> Action {
         while let Some(command) = self.plane.command(now) {
             if command == Command::Stop {
@@ -303,6 +304,7 @@ impl<C: ControlPlane> Machine<C> {
         Action::Wait(earlier(until, self.plane.wake()))
     }
 
+    #[inline(never)]
     fn stop_by_plane(&mut self, now: Duration) -> Action {
         self.stop(
             StopRequest {
@@ -315,6 +317,7 @@ impl<C: ControlPlane> Machine<C> {
         self.next(now)
     }
 
+    #[inline(never)]
     fn drain(&mut self, now: Duration) -> Action {
         if !core::mem::replace(&mut self.told_app, true) {
             return Action::TellApp(self.deadline);
@@ -397,6 +400,7 @@ impl Readiness {
     }
 
     /// Sets the time of the next round, and says what is missing when that is due.
+    #[inline(never)]
     fn again(&mut self, missing: Missing, now: Duration) -> Action {
         let waited = now.saturating_sub(self.began);
         self.asked = 0;

@@ -25,32 +25,28 @@ pub struct Figures<'a> {
 }
 
 /// The figures of the `stats` file for readers of /metrics: a line each, as [`Metric::of`] takes them.
-const KNOWN: [&str; 14] = [
-    "memory_total_bytes gauge Memory of the machine.",
-    "memory_free_bytes gauge Memory in use by nobody.",
-    "kernel_heap_bytes gauge Heap in use by the kernel.",
-    "program_heap_bytes gauge Memory of the program's heap.",
-    "stack_bytes gauge Memory of the stacks of all threads.",
-    "threads gauge Threads that exist.",
-    "uptime_ns gauge Time since the machine started.",
-    "idle_ns counter Time in which no thread had work.",
-    "network_received_frames counter Frames received.",
-    "network_received_bytes counter Bytes received in frames.",
-    "network_sent_frames counter Frames sent.",
-    "network_sent_bytes counter Bytes sent in frames.",
-    "network_dropped_frames counter Frames dropped for want of room.",
-    "connections gauge TCP connections that exist.",
-];
+const KNOWN: &str = "memory_total_bytes gauge Memory of the machine.
+memory_free_bytes gauge Memory in use by nobody.
+kernel_heap_bytes gauge Heap of the kernel.
+program_heap_bytes gauge Heap of the program.
+stack_bytes gauge Stacks of all threads.
+threads gauge Threads that exist.
+uptime_ns gauge Time since the machine started.
+idle_ns counter Time without work.
+network_received_frames counter Frames received.
+network_received_bytes counter Bytes received.
+network_sent_frames counter Frames sent.
+network_sent_bytes counter Bytes sent.
+network_dropped_frames counter Frames dropped for want of room.
+connections gauge TCP connections.";
 
 /// The agent's own figures, in the same form.
 const INFO: &str = "info gauge The cartridge.";
-const STATE: &str = "lifecycle_state gauge 1 for the state the member is in, 0 for the others.";
-const OWN: [&str; 3] = [
-    "agent_uptime_ns gauge Time since the agent started.",
-    "management_requests counter Requests to the management endpoint that were answered.",
-    "holds gauge Guards for work in flight that the app holds.",
-];
-const LOG_LINES: &str = "log_lines counter Lines logged by the agent and through it.";
+const STATE: &str = "lifecycle_state gauge 1 for the member's state.";
+const UPTIME: &str = "agent_uptime_ns gauge Time since the agent started.";
+const REQUESTS: &str = "management_requests counter Requests answered by the management endpoint.";
+const HOLDS: &str = "holds gauge Guards for work in flight.";
+const LOG_LINES: &str = "log_lines counter Lines logged.";
 
 /// A metric, shown by its name: names of figures that end in `_ns` are nanoseconds and are shown in seconds, Prometheus'
 /// base unit; names of counters end in `_total`.
@@ -94,6 +90,7 @@ const NANOSECONDS: u64 = 1_000_000_000;
 ///
 /// # Errors
 /// Those of `out`.
+#[inline(never)]
 pub fn write(out: &mut dyn Write, figures: &Figures<'_>, stats: &str) -> fmt::Result {
     write_own(out, figures)?;
     let mut seen = 0u32;
@@ -105,37 +102,40 @@ pub fn write(out: &mut dyn Write, figures: &Figures<'_>, stats: &str) -> fmt::Re
             continue;
         };
         let is_named = |known: &str| known.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
-        let Some(index) = KNOWN.iter().position(|known| is_named(known)) else {
+        let Some((index, known)) = KNOWN.split('\n').enumerate().find(|(_, known)| is_named(known)) else {
             continue;
         };
         // A metric has one sample; a second line of the same name would make the whole page invalid.
         if seen & (1 << index) == 0 {
             seen |= 1 << index;
-            figure(out, KNOWN[index], value)?;
+            figure(out, known, value)?;
         }
     }
     Ok(())
 }
 
+#[inline(never)]
 fn write_own(out: &mut dyn Write, figures: &Figures<'_>) -> fmt::Result {
-    head(out, INFO)?;
+    let info = Metric::of(INFO);
+    head(out, &info)?;
     out.write_str("cartridge_info{name=\"")?;
     label(out, figures.name)?;
     out.write_str("\",version=\"")?;
     label(out, figures.version)?;
     out.write_str("\"} 1\n")?;
-    let state = head(out, STATE)?;
-    for each in State::ALL {
-        sample(out, &state, "state", each.name(), u64::from(each == figures.state))?;
+    let state = Metric::of(STATE);
+    head(out, &state)?;
+    for each in &State::ALL {
+        sample(out, &state, "state", each.name(), u64::from(*each == figures.state))?;
     }
     let uptime = figures.uptime.as_secs() * NANOSECONDS + u64::from(figures.uptime.subsec_nanos());
-    let values = [uptime, figures.requests.into(), figures.holds as u64];
-    for (line, value) in OWN.into_iter().zip(values) {
-        figure(out, line, value)?;
-    }
-    let log_lines = head(out, LOG_LINES)?;
-    for (level, count) in Level::ALL.iter().zip(figures.log_lines) {
-        sample(out, &log_lines, "level", level.name(), count.into())?;
+    figure(out, UPTIME, uptime)?;
+    figure(out, REQUESTS, figures.requests.into())?;
+    figure(out, HOLDS, figures.holds as u64)?;
+    let log_lines = Metric::of(LOG_LINES);
+    head(out, &log_lines)?;
+    for (level, count) in Level::ALL.iter().zip(&figures.log_lines) {
+        sample(out, &log_lines, "level", level.name(), (*count).into())?;
     }
     Ok(())
 }
@@ -143,16 +143,15 @@ fn write_own(out: &mut dyn Write, figures: &Figures<'_>) -> fmt::Result {
 /// A metric with one sample.
 #[inline(never)]
 fn figure(out: &mut dyn Write, line: &'static str, value: u64) -> fmt::Result {
-    let metric = head(out, line)?;
+    let metric = Metric::of(line);
+    head(out, &metric)?;
     sample(out, &metric, "", "", value)
 }
 
 #[inline(never)]
-fn head(out: &mut dyn Write, line: &'static str) -> Result<Metric, fmt::Error> {
-    let metric = Metric::of(line);
+fn head(out: &mut dyn Write, metric: &Metric) -> fmt::Result {
     let Metric { kind, help, .. } = metric;
-    write!(out, "# HELP {metric} {help}\n# TYPE {metric} {kind}\n")?;
-    Ok(metric)
+    write!(out, "# HELP {metric} {help}\n# TYPE {metric} {kind}\n")
 }
 
 /// One sample, with at most one label.
@@ -224,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_page_keeps_to_the_grammar() {
-        let names = KNOWN.iter().map(|known| known.split_once(' ').unwrap().0);
+        let names = KNOWN.lines().map(|known| known.split_once(' ').unwrap().0);
         let all: String = names.map(|name| std::format!("{name} 1\n")).collect();
         let page = page(&all);
         assert!(page.ends_with('\n'));

@@ -81,6 +81,7 @@ pub struct NetworkPlan<'a> {
 
 impl NetworkPlan<'_> {
     /// The lines to write to the `network` file.
+    #[inline(never)]
     pub fn command(&self) -> Text<COMMAND_LIMIT> {
         let mut out = Text::new();
         let _ = match self.v4 {
@@ -93,6 +94,7 @@ impl NetworkPlan<'_> {
         out
     }
 
+    #[inline(never)]
     fn static_line(&self, out: &mut impl Write, address: StaticAddress<'_>, with_dns: bool) -> fmt::Result {
         write!(out, "static {}", address.address)?;
         if let Some(gateway) = address.gateway {

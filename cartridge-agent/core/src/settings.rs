@@ -74,9 +74,7 @@ impl Ports {
     pub fn parse(value: &str) -> Option<Self> {
         let mut ports = Self::default();
         for item in list_items(value) {
-            let number = decimal(item)
-                .and_then(|number| u16::try_from(number).ok())
-                .filter(|port| *port != 0)?;
+            let number = port_number(item)?;
             if !ports.as_slice().contains(&number) {
                 *ports.numbers.get_mut(ports.count)? = number;
                 ports.count += 1;
@@ -109,17 +107,8 @@ pub struct BadValue<'a> {
     pub value: &'a str,
     /// What was expected.
     pub expected: &'static str,
-    /// What is done instead.
-    pub instead: Instead<'a>,
-}
-
-/// What is used in place of a bad value.
-#[derive(Clone, Copy)]
-pub enum Instead<'a> {
-    /// This text.
-    Text(&'a str),
-    /// This number.
-    Number(u64),
+    /// What is used instead.
+    pub instead: &'a str,
 }
 
 impl fmt::Display for BadValue<'_> {
@@ -129,15 +118,16 @@ impl fmt::Display for BadValue<'_> {
         } else {
             start_at_most(self.value, 64)
         };
-        write!(f, "{}={} is not {}: using ", self.key, shown, self.expected)?;
-        match self.instead {
-            Instead::Text(text) => f.write_str(text),
-            Instead::Number(number) => write!(f, "{number}"),
-        }
+        write!(
+            f,
+            "{}={shown} is not {}: using {}",
+            self.key, self.expected, self.instead
+        )
     }
 }
 
 /// Reads the settings; `report` is told of each value that does not fit.
+#[inline(never)]
 pub fn read<'a>(parameters: &Parameters<'a>, report: &mut dyn FnMut(BadValue<'_>)) -> Settings<'a> {
     let mut reader = Reader { parameters, report };
     let ports = reader.ports();
@@ -147,13 +137,11 @@ pub fn read<'a>(parameters: &Parameters<'a>, report: &mut dyn FnMut(BadValue<'_>
         ports,
         log_level: reader.log_level(),
         management: reader.management(&ports),
-        drain: Duration::from_secs(reader.number("DRAIN_SECONDS", "a number of seconds from 0 to 3600", 0, 3600, 10)),
+        drain: Duration::from_secs(reader.number("DRAIN_SECONDS a number of seconds from 0 to 3600\n10", 0, 3600)),
         port_check_timeout: Duration::from_millis(reader.number(
-            "port.check.timeout",
-            "a number of milliseconds from 1 to 86400000",
+            "port.check.timeout a number of milliseconds from 1 to 86400000\n600000",
             1,
             86_400_000,
-            600_000,
         )),
         network: reader.network(),
     }
@@ -165,129 +153,122 @@ struct Reader<'r, 'a> {
 }
 
 impl<'a> Reader<'_, 'a> {
-    /// The first of the payload's and the manifest's values that `accepts` takes.
-    fn value(
-        &mut self,
-        key: &str,
-        expected: &'static str,
-        builtin: Instead<'_>,
-        accepts: &dyn Fn(&str) -> bool,
-    ) -> Option<&'a str> {
+    /// The first of the payload's and the manifest's values that `accepts` takes. `what` is `KEY EXPECTED`, a line end, and what is built in.
+    fn value(&mut self, what: &'static str, accepts: &dyn Fn(&str) -> bool) -> Option<&'a str> {
+        let (key, expected, builtin) = parts(what);
         let candidates = self.parameters.candidates(key);
         let accepted = candidates.iter().flatten().copied().find(|value| accepts(value));
         for value in candidates.iter().flatten() {
             if accepts(value) {
                 break;
             }
-            let instead = accepted.map_or(builtin, Instead::Text);
             (self.report)(BadValue {
                 key,
                 value,
                 expected,
-                instead,
+                instead: accepted.unwrap_or(builtin),
             });
         }
         accepted
     }
 
-    fn number(&mut self, key: &str, expected: &'static str, least: u64, most: u64, builtin: u64) -> u64 {
+    /// A number from `least` to `most`; what is built in is a number too, or stands for 0.
+    fn number(&mut self, what: &'static str, least: u64, most: u64) -> u64 {
         let fits = |value: &str| decimal(value).is_some_and(|number| (least..=most).contains(&number));
-        self.value(key, expected, Instead::Number(builtin), &fits)
-            .and_then(decimal)
-            .unwrap_or(builtin)
+        decimal(self.value(what, &fits).unwrap_or(parts(what).2)).unwrap_or(0)
     }
 
+    #[inline(never)]
     fn ports(&mut self) -> Ports {
-        let expected = "a list of at most 16 ports from 1 to 65535, separated by '|'";
-        let fits = |value: &str| Ports::parse(value).is_some();
-        self.value("PORTS", expected, Instead::Text("no ports"), &fits)
+        let what = "PORTS a list of at most 16 ports from 1 to 65535, separated by '|'\nno ports";
+        self.value(what, &|value| Ports::parse(value).is_some())
             .and_then(Ports::parse)
             .unwrap_or_default()
     }
 
     fn log_level(&mut self) -> Level {
-        let fits = |value: &str| Level::parse(value).is_some();
-        let value = self.value(
-            "LOG_LEVEL",
-            "error, warn, info, debug or trace",
-            Instead::Text("info"),
-            &fits,
-        );
-        value.and_then(Level::parse).unwrap_or(Level::Info)
+        let what = "LOG_LEVEL error, warn, info, debug or trace\ninfo";
+        self.value(what, &|value| Level::parse(value).is_some())
+            .and_then(Level::parse)
+            .unwrap_or(Level::Info)
     }
 
+    #[inline(never)]
     fn management(&mut self, ports: &Ports) -> Option<Management<'a>> {
-        let off = Instead::Text("no management endpoint");
-        let port_fits = |value: &str| {
-            decimal(value)
-                .and_then(|port| u16::try_from(port).ok())
-                .is_some_and(|port| port != 0 && !ports.as_slice().contains(&port))
-        };
-        let port = self.value(
-            "MANAGEMENT_PORT",
-            "a port from 1 to 65535 that is not in PORTS",
-            off,
-            &port_fits,
-        )?;
-        let port = decimal(port).and_then(|port| u16::try_from(port).ok())?;
-        let expected = "16 to 256 visible ASCII characters (MANAGEMENT_PORT needs a token)";
-        if self.parameters.get("MANAGEMENT_TOKEN").is_none() {
+        let what = "MANAGEMENT_PORT a port from 1 to 65535 that is not in PORTS\nno management endpoint";
+        let port_fits = |value: &str| port_number(value).is_some_and(|port| !ports.as_slice().contains(&port));
+        let port = port_number(self.value(what, &port_fits)?)?;
+        let what = "MANAGEMENT_TOKEN 16 to 256 visible ASCII characters (MANAGEMENT_PORT needs a token)\nno management endpoint";
+        let (key, expected, instead) = parts(what);
+        if self.parameters.get(key).is_none() {
             (self.report)(BadValue {
-                key: "MANAGEMENT_TOKEN",
+                key,
                 value: "",
                 expected,
-                instead: off,
+                instead,
             });
             return None;
         }
-        let token = self.value("MANAGEMENT_TOKEN", expected, off, &is_token)?;
+        let token = self.value(what, &is_token)?;
         Some(Management { port, token })
     }
 
+    #[inline(never)]
     fn network(&mut self) -> NetworkPlan<'a> {
-        let none = Instead::Text("none");
-        let v4 = |value: &str| matches!(value.parse(), Ok(IpAddr::V4(_)));
-        let v6 = |value: &str| matches!(value.parse(), Ok(IpAddr::V6(_)));
-        let v4_prefixed = |value: &str| has_prefix(value, 32, &v4);
-        let v6_prefixed = |value: &str| has_prefix(value, 128, &v6);
+        let v4 = |value: &str| is_address(value, true);
+        let v6 = |value: &str| is_address(value, false);
         let servers = |value: &str| {
-            list_items(value).all(|item| v4(item) || v6(item)) && (1..=DNS_LIMIT).contains(&list_items(value).count())
+            list_items(value).all(|item| item.parse::<IpAddr>().is_ok())
+                && (1..=DNS_LIMIT).contains(&list_items(value).count())
         };
-        let address = self.value(
-            "ADDRESS",
-            "an IPv4 address with prefix, as 10.0.2.15/24",
-            Instead::Text("DHCP"),
-            &v4_prefixed,
-        );
-        let gateway = self.value("GATEWAY", "an IPv4 address", none, &v4);
-        let address6 = self.value(
-            "ADDRESS6",
-            "an IPv6 address with prefix, as fd00::15/64",
-            none,
-            &v6_prefixed,
-        );
-        let gateway6 = self.value("GATEWAY6", "an IPv6 address", none, &v6);
+        let address = self.value("ADDRESS an IPv4 address with prefix, as 10.0.2.15/24\nDHCP", &|value| {
+            has_prefix(value, true)
+        });
+        let gateway = self.value("GATEWAY an IPv4 address\nnone", &v4);
+        let address6 = self.value("ADDRESS6 an IPv6 address with prefix, as fd00::15/64\nnone", &|value| {
+            has_prefix(value, false)
+        });
+        let gateway6 = self.value("GATEWAY6 an IPv6 address\nnone", &v6);
         NetworkPlan {
             v4: address.map(|address| StaticAddress { address, gateway }),
             v6: address6.map(|address| StaticAddress {
                 address,
                 gateway: gateway6,
             }),
-            dns: self.value(
-                "DNS",
-                "a list of at most 3 IP addresses, separated by '|'",
-                none,
-                &servers,
-            ),
-            mtu: self.number("MTU", "a number of bytes from 576 to 9000", 576, 9000, 0),
+            dns: self.value("DNS a list of at most 3 IP addresses, separated by '|'\nnone", &servers),
+            mtu: self.number("MTU a number of bytes from 576 to 9000\nthe network's", 576, 9000),
         }
     }
 }
 
-/// True for `ADDRESS/PREFIX` with a prefix of 1 to `most` bits.
-fn has_prefix(value: &str, most: u64, is_address: &dyn Fn(&str) -> bool) -> bool {
+/// The parts of `KEY EXPECTED`, a line end, and what is built in. (One text for a setting is less code than three.)
+#[inline(never)]
+fn parts(what: &'static str) -> (&'static str, &'static str, &'static str) {
+    let (key, rest) = what.split_once(' ').unwrap_or_default();
+    let (expected, builtin) = rest.split_once('\n').unwrap_or_default();
+    (key, expected, builtin)
+}
+
+/// A port from 1 to 65535.
+#[inline(never)]
+fn port_number(value: &str) -> Option<u16> {
+    decimal(value)
+        .and_then(|number| u16::try_from(number).ok())
+        .filter(|port| *port != 0)
+}
+
+/// True for an address of this family.
+#[inline(never)]
+fn is_address(value: &str, v4: bool) -> bool {
+    value.parse().is_ok_and(|address: IpAddr| address.is_ipv4() == v4)
+}
+
+/// True for `ADDRESS/PREFIX` of this family with a prefix of at least 1 bit.
+#[inline(never)]
+fn has_prefix(value: &str, v4: bool) -> bool {
+    let most = if v4 { 32 } else { 128 };
     value.split_once('/').is_some_and(|(address, prefix)| {
-        is_address(address) && decimal(prefix).is_some_and(|prefix| (1..=most).contains(&prefix))
+        is_address(address, v4) && decimal(prefix).is_some_and(|prefix| (1..=most).contains(&prefix))
     })
 }
 

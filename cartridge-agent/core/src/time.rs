@@ -9,33 +9,37 @@ pub struct Timestamp(pub u64);
 /// 9999-12-31T23:59:59.999Z, the last instant with a year of four digits.
 const LAST: u64 = 253_402_300_799_999;
 
+/// The digits of a day's milliseconds up to the minutes, from the last: where each stands, and its base.
+const DIGITS: [[u8; 2]; 7] = [[22, 10], [21, 10], [20, 10], [18, 10], [17, 6], [15, 10], [14, 6]];
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = self.0.min(LAST);
-        let (days, within) = (milliseconds / 86_400_000, milliseconds % 86_400_000);
-        let (year, month, day) = civil_from_days(days as u32);
         let mut out = *b"0000-00-00T00:00:00.000Z";
-        let fields = [
-            (0, year / 100),
-            (2, year % 100),
-            (5, month),
-            (8, day),
-            (11, (within / 3_600_000) as u32),
-            (14, (within / 60_000 % 60) as u32),
-            (17, (within / 1000 % 60) as u32),
-            (20, (within % 1000 / 10) as u32),
-        ];
-        for (at, number) in fields {
-            out[at] = b'0' + (number / 10) as u8;
-            out[at + 1] = b'0' + (number % 10) as u8;
+        let mut rest = milliseconds;
+        for [at, base] in &DIGITS {
+            if let Some(digit) = out.get_mut(usize::from(*at)) {
+                *digit += (rest % u64::from(*base)) as u8;
+            }
+            rest /= u64::from(*base);
         }
-        out[22] = b'0' + (within % 10) as u8;
+        let (days, hour) = (rest as u32 / 24, rest as u32 % 24);
+        let (year, month, day) = civil_from_days(days);
+        // The year's four digits, and two each.
+        let mut rest = u64::from((year * 100 + month) * 100 + day) * 100 + u64::from(hour);
+        for at in [12u8, 11, 9, 8, 6, 5, 3, 2, 1, 0].iter() {
+            if let Some(digit) = out.get_mut(usize::from(*at)) {
+                *digit += (rest % 10) as u8;
+            }
+            rest /= 10;
+        }
         f.write_str(core::str::from_utf8(&out).unwrap_or_default())
     }
 }
 
 /// Year, month (1-12) and day (1-31) of the day `days` after 1970-01-01 in the proleptic Gregorian calendar: years are
 /// counted from March, so that the leap day is the last of its year, in eras of 400 years (146,097 days).
+#[inline(never)]
 fn civil_from_days(days: u32) -> (u32, u32, u32) {
     let from_march_0000 = days + 719_468;
     let (era, day_of_era) = (from_march_0000 / 146_097, from_march_0000 % 146_097);

@@ -16,6 +16,7 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const LINGER_LIMIT: usize = 64 * 1024;
 
 /// Serves `stream` until either side closes it.
+#[inline(never)]
 pub fn serve(shared: &Shared, stream: &TcpStream, place: &Place, token: &str) {
     // An error here means that the client is gone; there is nobody to tell.
     let _ = converse(shared, stream, place, token);
@@ -102,6 +103,7 @@ fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
+#[inline(never)]
 fn refuse(stream: &TcpStream, place: &Place, status: Status) -> io::Result<()> {
     let mut out = Vec::new();
     let line = status.line();

@@ -35,6 +35,7 @@ impl After {
 }
 
 /// Writes the answer to `request` to `out`.
+#[inline(never)]
 pub fn answer(shared: &Shared, request: &Request<'_>, token: &str, out: &mut Vec<u8>) -> After {
     shared.answered.fetch_add(1, Ordering::Relaxed);
     let mut after = After::Nothing;
@@ -87,12 +88,14 @@ pub fn answer(shared: &Shared, request: &Request<'_>, token: &str, out: &mut Vec
     after
 }
 
+#[inline(never)]
 fn respond(out: &mut Vec<u8>, request: &Request<'_>, response: &Response<'_>) -> After {
     let Ok(()) = response.write(out, request.method != Method::Head, request.keep_alive);
     After::Nothing
 }
 
 /// What the member lacks at this moment: in state Active too, a port can close again.
+#[inline(never)]
 fn missing(shared: &Shared) -> Option<Missing> {
     let until = Instant::now() + READY_TIMEOUT;
     let ports = shared.settings.ports;
@@ -108,6 +111,7 @@ fn missing(shared: &Shared) -> Option<Missing> {
     (!missing.is_nothing()).then_some(missing)
 }
 
+#[inline(never)]
 fn figures(shared: &Shared) -> Vec<u8> {
     let stats = shared.files.read("stats", STATS_LIMIT).and_then(Result::ok);
     let stats = stats.unwrap_or_default();

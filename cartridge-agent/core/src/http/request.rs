@@ -43,6 +43,7 @@ pub(super) struct Head<'a> {
 }
 
 /// Reads the head at the start of `bytes`, which has the empty line that ends it.
+#[inline(never)]
 pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, Status> {
     let mut rest = bytes;
     let (method, path, http_1_1) = request_line(line(&mut rest)?)?;
@@ -94,6 +95,7 @@ fn line<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Status> {
 }
 
 /// Method, path, and whether the version is HTTP/1.1 (RFC 9112 section 3).
+#[inline(never)]
 fn request_line(line: &[u8]) -> Result<(Method, &str, bool), Status> {
     let words = core::str::from_utf8(line).ok();
     let (method, rest) = words
@@ -149,6 +151,7 @@ const NAMES: [&[u8]; 6] = [
 
 impl<'a> Fields<'a> {
     /// Takes the fields off `rest`, with the empty line after them.
+    #[inline(never)]
     fn collect(rest: &mut &'a [u8]) -> Result<Self, Status> {
         let mut fields = Self::default();
         for _ in 0..=FIELD_LIMIT {
@@ -164,6 +167,7 @@ impl<'a> Fields<'a> {
         Err(Status::HeadTooLarge)
     }
 
+    #[inline(never)]
     fn take(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Status> {
         match NAMES.iter().position(|known| name.eq_ignore_ascii_case(known)) {
             Some(0) => self.hosts += 1,
@@ -193,6 +197,7 @@ impl<'a> Fields<'a> {
 
 /// A length in decimal digits only: no sign, no list (RFC 9110 section 8.6). One too large for a number is larger than any body
 /// taken.
+#[inline(never)]
 fn content_length(value: &[u8]) -> Result<usize, Status> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(Status::BadRequest);
@@ -209,6 +214,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 }
 
 /// The path of an origin-form target, or of an absolute-form one (RFC 9112 section 3.2).
+#[inline(never)]
 fn path(target: &str) -> Result<&str, Status> {
     let origin = match target.strip_prefix("http://") {
         Some(rest) => rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/"),

@@ -72,6 +72,7 @@ impl Session {
     }
 
     /// The request given last was answered at `now`; what follows it in the buffer is the next.
+    #[inline(never)]
     pub fn answered(&mut self, now: Duration) {
         self.buffer.copy_within(self.taken..self.length, 0);
         self.length -= self.taken;
@@ -82,6 +83,7 @@ impl Session {
     }
 
     /// What to do now.
+    #[inline(never)]
     pub fn step(&mut self) -> Step<'_> {
         if !self.has_head() {
             let full = self.length >= HEAD_LIMIT;
@@ -121,6 +123,7 @@ impl Session {
     }
 
     /// True if the buffer has the empty line that ends a head. Searches each byte once, however slowly they come.
+    #[inline(never)]
     fn has_head(&mut self) -> bool {
         self.skip_empty_lines();
         let from = self.searched.saturating_sub(3);
