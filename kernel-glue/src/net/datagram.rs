@@ -37,7 +37,7 @@ pub struct Datagram {
 }
 
 impl Datagram {
-    fn new(id: u32, binding: Binding) -> Option<Box<Datagram>> {
+    fn new(id: u32, binding: &Binding) -> Option<Box<Datagram>> {
         let queues = filled(RECEIVE_QUEUE + SEND_QUEUE, || PacketMetadata::EMPTY)?;
         let mut memory: Memory = (queues, bytes(RECEIVE_BYTES + SEND_BYTES)?);
         // SAFETY: all four slices belong to `memory`, which `Lone` keeps and nobody touches.
@@ -56,7 +56,7 @@ impl Datagram {
         heap::try_box(Datagram {
             id,
             lone,
-            binding,
+            binding: *binding,
             peer: None,
             error: None,
             receive_waited: false,
@@ -115,7 +115,8 @@ impl Datagrams {
         }
     }
 
-    pub fn add(&mut self, binding: Binding) -> Result<u32> {
+    #[inline(never)]
+    pub fn add(&mut self, binding: &Binding) -> Result<u32> {
         let id = self.next_id;
         self.all.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
         self.all.push(Datagram::new(id, binding).ok_or(Errno::ENOBUFS)?);
@@ -131,11 +132,13 @@ impl Datagrams {
             .ok_or(Errno::EBADF)
     }
 
-    pub fn remove(&mut self, id: u32) {
-        self.all.retain(|datagram| datagram.id != id);
+    pub fn remove(&mut self, id: u32) -> Option<Box<Datagram>> {
+        let at = self.all.iter().position(|datagram| datagram.id == id)?;
+        let removed = self.all.swap_remove(at);
         if self.all.is_empty() {
             self.all = heap::vec();
         }
+        Some(removed)
     }
 
     /// An ICMP error came back for a datagram of this flow: connected sockets are told.
@@ -156,12 +159,14 @@ impl Inner {
             return;
         }
         let broadcast = !flow.local.addr.is_unicast() || setup::is_broadcast(&mut self.links, link, &flow.local.addr);
-        let fitting = self
-            .datagrams
-            .all
-            .iter_mut()
-            .max_by_key(|datagram| datagram.fit(flow, broadcast));
-        match fitting.filter(|datagram| datagram.fit(flow, broadcast) > 0) {
+        let (mut fitting, mut best) = (None, 1);
+        for datagram in &mut self.datagrams.all {
+            let fit = datagram.fit(flow, broadcast);
+            if fit >= best {
+                (fitting, best) = (Some(datagram), fit);
+            }
+        }
+        match fitting {
             Some(datagram) => {
                 self.links.deliver(link, frame, datagram.lone.set(), now);
                 datagram.notify();

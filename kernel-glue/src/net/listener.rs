@@ -89,10 +89,14 @@ impl Listeners {
 
     /// The listener of one address goes before that of every address, and IPv4's own before the dual-stack one.
     pub fn find(&mut self, local: &IpEndpoint) -> Option<&mut Listener> {
-        let serving = self.all.iter_mut().filter(|listener| listener.serves(local));
-        serving
-            .min_by_key(|listener| (listener.address.is_none(), listener.v6))
-            .map(|listener| &mut **listener)
+        let (mut found, mut best) = (None, u8::MAX);
+        for listener in &mut self.all {
+            let rank = (listener.address.is_none() as u8) << 1 | listener.v6 as u8;
+            if rank < best && listener.serves(local) {
+                (found, best) = (Some(&mut **listener), rank);
+            }
+        }
+        found
     }
 
     pub fn forget(&mut self, id: u32, index: u32) {

@@ -65,7 +65,11 @@ pub fn bytes(length: usize) -> Option<Vec<u8>> {
 pub fn filled<T>(length: usize, value: impl Fn() -> T) -> Option<Vec<T>> {
     let mut vector = heap::vec();
     vector.try_reserve_exact(length).ok()?;
-    vector.resize_with(length, value);
+    for slot in vector.spare_capacity_mut().iter_mut().take(length) {
+        slot.write(value());
+    }
+    // SAFETY: there is room for `length` values, so the loop wrote that many.
+    unsafe { vector.set_len(length) };
     Some(vector)
 }
 

@@ -5,7 +5,7 @@ use super::block::{Stop, block, reach};
 use super::connection::LinkId;
 use super::datagram::Datagram;
 use super::options::{Options, write_i32};
-use super::ports::{Binding, Protocol};
+use super::ports::Protocol;
 use super::setup;
 use super::stack::{Inner, Stack};
 use crate::errno::{Errno, Result};
@@ -28,7 +28,6 @@ pub struct UdpSocket {
     v6: bool,
     /// Set once bound.
     id: Cell<Option<u32>>,
-    binding: Cell<Option<Binding>>,
     options: Cell<Options>,
     nonblocking: Cell<bool>,
 }
@@ -39,7 +38,6 @@ impl UdpSocket {
             stack,
             v6,
             id: Cell::new(None),
-            binding: Cell::new(None),
             options: Cell::new(Options::new()),
             nonblocking: Cell::new(false),
         }
@@ -174,11 +172,8 @@ impl UdpSocket {
 impl Drop for UdpSocket {
     fn drop(&mut self) {
         self.stack.look(|inner| {
-            if let Some(id) = self.id.get() {
-                inner.datagrams.remove(id);
-            }
-            if let Some(binding) = self.binding.get() {
-                inner.ports.release(&binding);
+            if let Some(datagram) = self.id.get().and_then(|id| inner.datagrams.remove(id)) {
+                inner.ports.release(&datagram.binding);
             }
         });
     }
@@ -244,11 +239,10 @@ impl Socket for UdpSocket {
             self.v6 && !self.options.get().v6_only,
         )?;
         self.stack.run(|inner, now| {
-            let added = inner.datagrams.add(binding);
+            let added = inner.datagrams.add(&binding);
             match added {
                 Ok(id) => {
                     self.id.set(Some(id));
-                    self.binding.set(Some(binding));
                     if !binding
                         .address
                         .is_some_and(|address| super::address::is_loopback(&address))
@@ -287,10 +281,10 @@ impl Socket for UdpSocket {
 
     /// As on Linux, a connected socket names the address its datagrams come from.
     fn local_address(&self) -> Result<SocketAddr> {
-        let Some(binding) = self.binding.get() else {
+        let Some(id) = self.id.get() else {
             return Ok(any(0, self.v6));
         };
-        let peer = self.peer_address().ok().and_then(|peer| endpoint(peer, self.v6).ok());
+        let (binding, peer) = self.on(id, |datagram| (datagram.binding, datagram.peer))?;
         let address = binding.address.or_else(|| {
             let peer = peer?.addr;
             self.stack.look(|inner| match super::block::is_own(inner, &peer) {
