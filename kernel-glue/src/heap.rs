@@ -8,16 +8,12 @@ mod private {
     pub use crate::memory::KernelHeap;
     pub type Box<T> = alloc::boxed::Box<T, KernelHeap>;
     pub type Vec<T> = alloc::vec::Vec<T, KernelHeap>;
-    pub type VecDeque<T> = alloc::collections::VecDeque<T, KernelHeap>;
     pub type BTreeMap<K, V> = alloc::collections::BTreeMap<K, V, KernelHeap>;
     pub type Rc<T> = alloc::rc::Rc<T, KernelHeap>;
     pub type Weak<T> = alloc::rc::Weak<T, KernelHeap>;
 
     pub const fn vec<T>() -> Vec<T> {
         Vec::new_in(KernelHeap)
-    }
-    pub const fn deque<T>() -> VecDeque<T> {
-        VecDeque::new_in(KernelHeap)
     }
     pub const fn map<K, V>() -> BTreeMap<K, V> {
         BTreeMap::new_in(KernelHeap)
@@ -34,13 +30,10 @@ mod private {
 
 #[cfg(not(target_os = "hermit"))]
 mod private {
-    pub use alloc::{boxed::Box, collections::BTreeMap, collections::VecDeque, rc::Rc, rc::Weak, vec::Vec};
+    pub use alloc::{boxed::Box, collections::BTreeMap, rc::Rc, rc::Weak, vec::Vec};
 
     pub const fn vec<T>() -> Vec<T> {
         Vec::new()
-    }
-    pub const fn deque<T>() -> VecDeque<T> {
-        VecDeque::new()
     }
     pub const fn map<K, V>() -> BTreeMap<K, V> {
         BTreeMap::new()

@@ -2,8 +2,8 @@
 
 use super::device::{Counters, NetworkDevice};
 use super::system;
-use crate::heap::{self, Box, Vec, VecDeque};
-use core::cell::{Cell, RefCell};
+use crate::heap::{self, Box, Vec};
+use core::cell::RefCell;
 use smoltcp::iface::{Config, Interface};
 use smoltcp::phy::{self, ChecksumCapabilities, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
@@ -153,15 +153,13 @@ fn lose(length: usize, fill: &mut dyn FnMut(&mut [u8]) -> bool) {
 
 /// 127.0.0.0/8, ::1 and the machine's own addresses: packets come straight back.
 pub struct Loopback {
-    queue: RefCell<VecDeque<Vec<u8>>>,
-    counters: Cell<Counters>,
+    queue: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Loopback {
     pub fn new() -> Loopback {
         Loopback {
-            queue: RefCell::new(heap::deque()),
-            counters: Cell::new(Counters::default()),
+            queue: RefCell::new(heap::vec()),
         }
     }
 }
@@ -177,8 +175,15 @@ impl NetworkDevice for Loopback {
         true
     }
     fn receive(&self, take: &mut dyn FnMut(&[u8])) -> bool {
-        let packet = self.queue.borrow_mut().pop_front();
-        packet.inspect(|packet| take(packet)).is_some()
+        let mut queue = self.queue.borrow_mut();
+        if queue.is_empty() {
+            return false;
+        }
+        let packet = queue.remove(0);
+        // What takes it may send.
+        drop(queue);
+        take(&packet);
+        true
     }
     fn can_receive(&self) -> bool {
         !self.queue.borrow().is_empty()
@@ -187,18 +192,13 @@ impl NetworkDevice for Loopback {
         self.queue.borrow().len() < LOOPBACK_QUEUE
     }
     fn transmit(&self, length: usize, fill: &mut dyn FnMut(&mut [u8])) {
-        let mut counters = self.counters.get();
         let mut queue = self.queue.borrow_mut();
-        let room = queue.try_reserve(1).is_ok();
-        match super::lone::bytes(length).filter(|_| room) {
-            Some(mut packet) => {
-                fill(&mut packet);
-                queue.push_back(packet);
-                counters.sent_frames += 1;
-            }
-            None => counters.dropped += 1,
+        if queue.try_reserve(1).is_ok()
+            && let Some(mut packet) = super::lone::bytes(length)
+        {
+            fill(&mut packet);
+            queue.push(packet);
         }
-        self.counters.set(counters);
     }
     fn flush(&self) {}
     fn arm(&self) -> bool {
@@ -206,6 +206,6 @@ impl NetworkDevice for Loopback {
     }
     fn disarm(&self) {}
     fn counters(&self) -> Counters {
-        self.counters.get()
+        Counters::default()
     }
 }

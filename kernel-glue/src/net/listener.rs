@@ -2,7 +2,7 @@
 
 use super::system;
 use crate::errno::{Errno, Result};
-use crate::heap::{self, Box, Vec, VecDeque};
+use crate::heap::{self, Box, Vec};
 use crate::thread_types::Channel;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
@@ -18,9 +18,9 @@ pub struct Listener {
     pub port: u16,
     pub backlog: usize,
     /// Handshakes, oldest first.
-    pub half_open: VecDeque<u32>,
+    pub half_open: Vec<u32>,
     /// Connections for accept, oldest first.
-    pub ready: VecDeque<u32>,
+    pub ready: Vec<u32>,
     pub waited: bool,
 }
 
@@ -31,12 +31,19 @@ impl Listener {
 
     /// The handshake of `index` is complete. Room was reserved when it began.
     pub fn completed(&mut self, index: u32) {
-        self.half_open.retain(|other| *other != index);
-        self.ready.push_back(index);
+        take_out(&mut self.half_open, index);
+        self.ready.push(index);
         if self.waited {
             self.waited = false;
             system::wake(self.channel());
         }
+    }
+
+    /// The oldest connection for accept.
+    pub fn next(&mut self) -> Option<u32> {
+        let first = *self.ready.first()?;
+        take_out(&mut self.ready, first);
+        Some(first)
     }
 
     fn serves(&self, local: &IpEndpoint) -> bool {
@@ -45,6 +52,14 @@ impl Listener {
             None => self.v6 || matches!(local.addr, IpAddress::Ipv4(_)),
         };
         address && self.port == local.port
+    }
+}
+
+/// Short lists: what moves up is a few hundred bytes.
+#[inline(never)]
+fn take_out(list: &mut Vec<u32>, index: u32) {
+    if let Some(at) = list.iter().position(|other| *other == index) {
+        list.remove(at);
     }
 }
 
@@ -70,8 +85,8 @@ impl Listeners {
             v6,
             port,
             backlog: backlog.clamp(1, MOST_BACKLOG),
-            half_open: heap::deque(),
-            ready: heap::deque(),
+            half_open: heap::vec(),
+            ready: heap::vec(),
             waited: false,
         };
         self.all.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
@@ -101,8 +116,8 @@ impl Listeners {
 
     pub fn forget(&mut self, id: u32, index: u32) {
         if let Some(listener) = self.get(id) {
-            listener.half_open.retain(|other| *other != index);
-            listener.ready.retain(|other| *other != index);
+            take_out(&mut listener.half_open, index);
+            take_out(&mut listener.ready, index);
         }
     }
 

@@ -291,7 +291,7 @@ impl Inner {
         }
         if listener.half_open.len() >= listener.backlog.max(8) {
             // A handshake takes a round trip: one that waits longer may be from a flood, a young one is not given up.
-            let oldest = listener.half_open[0];
+            let oldest = *listener.half_open.first()?;
             if now.saturating_sub(self.connections.get(oldest).quiet_since) < super::YOUNG {
                 return Some(Err(Errno::EAGAIN));
             }
@@ -306,7 +306,7 @@ impl Inner {
             connection.limit_handshake(Some(super::HANDSHAKE));
             connection.socket_mut().listen(endpoint).map_err(|_| Errno::EINVAL)?;
             if let Some(listener) = self.listeners.get(id) {
-                listener.half_open.push_back(index);
+                listener.half_open.push(index);
             }
             Ok(index)
         }))

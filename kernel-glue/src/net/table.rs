@@ -103,10 +103,7 @@ impl Table {
         self.used -= 1;
         self.from = self.from.min(index);
         if self.used == 0 {
-            *self = Table {
-                seed: self.seed,
-                ..Table::new()
-            };
+            (self.slots, self.heads, self.from) = (heap::vec(), heap::vec(), 0);
         }
     }
 

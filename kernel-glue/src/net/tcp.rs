@@ -235,8 +235,8 @@ impl Drop for TcpSocket {
                 State::Fresh => {}
                 State::Listening(id) => {
                     if let Some(listener) = inner.listeners.remove(id) {
-                        for index in listener.half_open.iter().chain(&listener.ready) {
-                            inner.release(*index, true, now);
+                        for list in [&listener.half_open, &listener.ready] {
+                            list.iter().for_each(|index| inner.release(*index, true, now));
                         }
                     }
                 }

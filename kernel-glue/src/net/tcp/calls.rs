@@ -59,7 +59,7 @@ impl Socket for TcpSocket {
         let timeout = self.options.get().receive_timeout;
         let remote = block(&self.stack, self.nonblocking.get(), timeout, |inner, _| {
             let listener = inner.listeners.get(id).ok_or(Errno::EINVAL)?;
-            let Some(index) = listener.ready.pop_front() else {
+            let Some(index) = listener.next() else {
                 listener.waited = true;
                 return Err(Stop::wait(listener.channel()));
             };
