@@ -32,26 +32,26 @@ pub fn fill(buffer: &mut [u8]) -> Result<(), NoEntropy> {
     // SAFETY: inside the critical section. Reading virtio-rng does not wait in the scheduler, so nobody else comes here meanwhile.
     let slot = unsafe { GENERATOR.get() };
     let now = clock::now();
-    let generator = match slot {
-        Some(generator) => generator,
-        None => slot.insert(Generator {
-            stream: ChaCha20Rng::from_seed(seed().ok_or(NoEntropy)?),
-            given: 0,
-            seeded: now,
-        }),
-    };
-    if generator.given >= RESEED_BYTES || now - generator.seeded > RESEED_AFTER {
-        let mut mixed = Seed::default();
-        generator.stream.fill_bytes(&mut mixed);
-        if let Some(fresh) = seed() {
-            mixed.iter_mut().zip(fresh).for_each(|(mixed, fresh)| *mixed ^= fresh);
+    let begin = match slot {
+        Some(generator) if generator.given < RESEED_BYTES && now - generator.seeded <= RESEED_AFTER => None,
+        Some(generator) => {
+            let mut mixed = Seed::default();
+            generator.stream.fill_bytes(&mut mixed);
+            if let Some(fresh) = seed() {
+                mix(&mut mixed, &fresh);
+            }
+            Some(mixed)
         }
-        *generator = Generator {
-            stream: ChaCha20Rng::from_seed(mixed),
+        None => Some(seed().ok_or(NoEntropy)?),
+    };
+    if let Some(begin) = begin {
+        *slot = Some(Generator {
+            stream: ChaCha20Rng::from_seed(begin),
             given: 0,
             seeded: now,
-        };
+        });
     }
+    let Some(generator) = slot else { return Err(NoEntropy) };
     generator.stream.fill_bytes(buffer);
     generator.given = generator.given.saturating_add(buffer.len());
     Ok(())
@@ -76,8 +76,15 @@ fn seed() -> Option<Seed> {
     let cpu = cpu_random().map(|random| seed = random).is_some();
     let mut device = Seed::default();
     let virtio = devices::hardware_random(&mut device) == device.len();
-    seed.iter_mut().zip(device).for_each(|(seed, device)| *seed ^= device);
+    mix(&mut seed, &device);
     (cpu || virtio).then_some(seed)
+}
+
+#[inline(never)]
+fn mix(into: &mut Seed, other: &Seed) {
+    for (into, other) in into.iter_mut().zip(other) {
+        *into ^= other;
+    }
 }
 
 /// From RDSEED, else RDRAND; `None` when the CPU has neither or they fail (Intel's DRNG software implementation guide,
@@ -86,19 +93,19 @@ fn cpu_random() -> Option<Seed> {
     let rdseed = cpuid(7).ebx & 1 << 18 != 0;
     let rdrand = cpuid(1).ecx & 1 << 30 != 0;
     let mut seed = Seed::default();
-    for chunk in seed.chunks_exact_mut(8) {
-        let word = rdseed
-            .then(|| retry(rdseed64))
-            .flatten()
-            .or_else(|| rdrand.then(|| retry(rdrand64)).flatten())?;
-        chunk.copy_from_slice(&word.to_le_bytes());
+    for chunk in seed.as_chunks_mut().0 {
+        let word = retry(rdseed, rdseed64).or_else(|| retry(rdrand, rdrand64))?;
+        *chunk = word.to_le_bytes();
     }
     // Broken ones are known to give all ones or all zeros.
     (seed.iter().any(|byte| *byte != seed[0])).then_some(seed)
 }
 
-fn retry(read: fn() -> Option<u64>) -> Option<u64> {
-    (0..10).find_map(|_| read())
+/// Asks an instruction that the CPU `has`.
+#[inline(never)]
+fn retry(has: bool, read: fn() -> Option<u64>) -> Option<u64> {
+    let tries = if has { 10 } else { 0 };
+    (0..tries).find_map(|_| read())
 }
 
 fn rdseed64() -> Option<u64> {

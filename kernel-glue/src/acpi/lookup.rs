@@ -64,9 +64,13 @@ fn table_at(address: u64, signature: &[u8; 4]) -> Option<&'static [u8]> {
 fn find(signature: &[u8; 4]) -> Option<&'static [u8]> {
     let root = root()?;
     let list = table_at(root.address, if root.entry_size == 8 { b"XSDT" } else { b"RSDT" })?;
-    table::entries(list, root.entry_size)
-        .take(MOST_TABLES)
-        .find_map(|address| table_at(address, signature))
+    for index in 0..MOST_TABLES {
+        let found = table_at(table::entry(list, root.entry_size, index)?, signature);
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
 }
 
 /// The fixed description table.
@@ -85,6 +89,7 @@ pub fn interrupt_controllers() -> &'static [u8] {
 }
 
 /// How ISA interrupt `source` is wired.
+#[inline(never)]
 pub fn isa_line(source: u8) -> Line {
     routing::isa_line(interrupt_controllers(), source)
 }

@@ -93,10 +93,9 @@ pub fn checked<'a>(bytes: &'a [u8], signature: &[u8; 4]) -> Option<&'a [u8]> {
     (found == *signature && sums_to_zero(table)).then_some(table)
 }
 
-/// The addresses in a root table.
-pub fn entries(table: &[u8], entry_size: usize) -> impl Iterator<Item = u64> {
-    let offsets = (HEADER..).step_by(entry_size);
-    offsets.map_while(move |offset| number_at(table, offset, entry_size))
+/// The address at `index` in a root table; `None` past its end.
+pub fn entry(table: &[u8], entry_size: usize, index: usize) -> Option<u64> {
+    number_at(table, HEADER + index * entry_size, entry_size)
 }
 
 /// Where the root pointer may be on a PC with BIOS (section 5.2.5.1), besides the extended BIOS data area.
@@ -218,8 +217,8 @@ pub(super) mod tests {
     #[test]
     fn entries_of_both_sizes() {
         let table = make(b"XSDT", &[1, 0, 0, 0, 2, 0, 0, 0, 9]);
-        assert_eq!(entries(&table, 8).collect::<Vec<_>>(), [0x2_0000_0001]);
-        assert_eq!(entries(&table, 4).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(entries(&[], 4).count(), 0);
+        assert_eq!([0, 1].map(|index| entry(&table, 8, index)), [Some(0x2_0000_0001), None]);
+        assert_eq!([0, 1, 2].map(|index| entry(&table, 4, index)), [Some(1), Some(2), None]);
+        assert_eq!(entry(&[], 4, 0), None);
     }
 }

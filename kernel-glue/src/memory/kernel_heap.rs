@@ -50,30 +50,32 @@ pub fn unused() -> u64 {
 
 impl Chunks {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        let first = self.recent;
-        let order = (first..self.count).chain(0..first.min(self.count));
-        for index in order {
-            if let Ok(block) = self.heaps[index].allocate_first_fit(layout) {
-                self.recent = index;
+        // Once round; one more after growing, which makes the new or longer chunk the recent one.
+        for _ in 0..self.count {
+            if let Ok(block) = self.heaps.get_mut(self.recent)?.allocate_first_fit(layout) {
                 return Some(block);
+            }
+            self.recent += 1;
+            if self.recent >= self.count {
+                self.recent = 0;
             }
         }
         self.grow(layout)?;
-        self.heaps[self.recent].allocate_first_fit(layout).ok()
+        self.heaps.get_mut(self.recent)?.allocate_first_fit(layout).ok()
     }
 
     fn grow(&mut self, layout: Layout) -> Option<()> {
-        let needed = (layout.size() as u64)
-            .checked_add(layout.align() as u64)?
-            .checked_add(MARGIN)?;
-        let wanted = needed
-            .max(SMALLEST_CHUNK)
-            .max(self.total / 8)
-            .checked_next_multiple_of(4096)?;
-        let least = needed.checked_next_multiple_of(4096)?;
-        let (start, size) = [wanted, least]
-            .into_iter()
-            .find_map(|size| Some((physical::take_contiguous(size)?, size)))?;
+        // A layout is at most half the address space and its alignment less, so neither sum overflows.
+        let least = (layout.size() as u64 + layout.align() as u64 + MARGIN) & !4095;
+        let least = least + 4096;
+        let mut size = least.max(SMALLEST_CHUNK).max(self.total / 8 & !4095);
+        let start = match physical::take_contiguous(size) {
+            Some(start) => start,
+            None => {
+                size = least;
+                physical::take_contiguous(size)?
+            }
+        };
         // Next to the last chunk it only has to be made longer.
         if let Some(last) = self.count.checked_sub(1)
             && self.heaps[last].bottom() as u64 + self.heaps[last].size() as u64 == start
