@@ -66,16 +66,16 @@ fn wait(stop: Stop, nonblocking: bool, timeout: u64, deadline: &mut u64) -> Resu
 
 /// The link to `destination`. Brings the network up and waits for its first address if that is what is missing, at most 5 s.
 /// ENETDOWN without a device, ENETUNREACH without a route.
-pub fn reach(stack: &Stack, destination: IpAddress) -> Result<LinkId> {
+pub fn reach(stack: &Stack, destination: &IpAddress) -> Result<LinkId> {
     block(stack, false, 0, |inner, now| {
-        if is_own(inner, &destination) {
+        if is_own(inner, destination) {
             return Ok(LinkId::Loopback);
         }
         inner.need_network(now);
-        if is_own(inner, &destination) {
+        if is_own(inner, destination) {
             return Ok(LinkId::Loopback);
         }
-        if has_route(&mut inner.links, &destination) {
+        if has_route(&mut inner.links, destination) {
             return Ok(LinkId::Outside);
         }
         let v6 = matches!(destination, IpAddress::Ipv6(_));
@@ -88,6 +88,7 @@ pub fn reach(stack: &Stack, destination: IpAddress) -> Result<LinkId> {
 }
 
 /// An address of this machine.
+#[inline(never)]
 pub fn is_own(inner: &Inner, address: &IpAddress) -> bool {
     is_loopback(address)
         || inner

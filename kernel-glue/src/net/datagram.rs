@@ -125,11 +125,15 @@ impl Datagrams {
     }
 
     pub fn get(&mut self, id: u32) -> Result<&mut Datagram> {
+        self.find(id).ok_or(Errno::EBADF)
+    }
+
+    #[inline(never)]
+    fn find(&mut self, id: u32) -> Option<&mut Datagram> {
         self.all
             .iter_mut()
             .find(|datagram| datagram.id == id)
             .map(|datagram| &mut **datagram)
-            .ok_or(Errno::EBADF)
     }
 
     pub fn remove(&mut self, id: u32) -> Option<Box<Datagram>> {

@@ -99,8 +99,8 @@ fn bind(
 ) -> crate::errno::Result<ports::Binding> {
     use crate::errno::Errno;
     let address = address::specified(local.addr);
-    let own = |address| stack.look(|inner| block::is_own(inner, &address));
-    if let Some(address) = address
+    let own = |address| stack.look(|inner| block::is_own(inner, address));
+    if let Some(address) = &address
         && !own(address)
         && address.is_unicast()
     {

@@ -75,29 +75,24 @@ impl UdpSocket {
                 }
                 let peer = datagram.peer;
                 let socket = datagram.socket_mut();
-                // What arrived before connect() from somebody else is not for this socket any more.
-                while let Ok((_, from)) = socket.peek().map(|(bytes, meta)| (bytes.len(), meta.endpoint)) {
-                    if peer.is_none_or(|peer| peer == from) {
-                        break;
-                    }
-                    let _ = socket.recv();
-                }
-                let taken = match peek {
-                    true => socket.peek().map(|(bytes, meta)| (bytes, meta.endpoint)),
-                    false => socket.recv().map(|(bytes, meta)| (bytes, meta.endpoint)),
-                };
-                match taken {
+                while let Ok((bytes, meta)) = socket.peek() {
+                    let from = meta.endpoint;
+                    // What arrived before connect() from somebody else is not for this socket any more.
+                    let mine = peer.is_none_or(|peer| peer == from);
                     // What does not fit is cut off, as on Linux.
-                    Ok((bytes, from)) => {
-                        let count = bytes.len().min(buffer.len());
+                    let count = bytes.len().min(buffer.len());
+                    if mine {
                         buffer[..count].copy_from_slice(&bytes[..count]);
-                        Ok((count, from))
                     }
-                    Err(_) => {
-                        datagram.receive_waited = true;
-                        Err(Stop::wait(datagram.channel()))
+                    if !mine || !peek {
+                        let _ = socket.recv();
+                    }
+                    if mine {
+                        return Ok((count, from));
                     }
                 }
+                datagram.receive_waited = true;
+                Err(Stop::wait(datagram.channel()))
             },
         )
     }
@@ -111,7 +106,7 @@ impl UdpSocket {
         if remote.port == 0 {
             return Err(Errno::EINVAL);
         }
-        let link = reach(&self.stack, remote.addr)?;
+        let link = reach(&self.stack, &remote.addr)?;
         let options = self.options.get();
         block(
             &self.stack,
@@ -268,7 +263,7 @@ impl Socket for UdpSocket {
     fn connect(&self, address: SocketAddr) -> Result<()> {
         let id = self.bound()?;
         let remote = remote(address, self.v6)?;
-        reach(&self.stack, remote.addr)?;
+        reach(&self.stack, &remote.addr)?;
         self.on(id, |datagram| datagram.peer = Some(remote))
     }
 

@@ -99,7 +99,7 @@ impl Socket for TcpSocket {
         if !remote.addr.is_unicast() {
             return Err(Errno::ENETUNREACH);
         }
-        let link = reach(&self.stack, remote.addr)?;
+        let link = reach(&self.stack, &remote.addr)?;
         let mut flow = Flow { local: remote, remote };
         let index = self.stack.run(|inner, now| self.start(inner, link, &mut flow, now))?;
         self.state.set(State::Stream(index));
