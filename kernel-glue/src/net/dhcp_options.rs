@@ -38,10 +38,11 @@ impl ClasslessRoutes {
 
     /// Appends a piece; what does not fit is left out.
     pub fn push(&mut self, piece: &[u8]) {
-        let room = &mut self.bytes[self.length..];
-        let taken = piece.len().min(room.len());
-        room[..taken].copy_from_slice(&piece[..taken]);
-        self.length += taken;
+        let room = self.bytes.iter_mut().skip(self.length);
+        for (slot, byte) in room.zip(piece) {
+            *slot = *byte;
+            self.length += 1;
+        }
     }
 
     /// The routes up to the first malformed one. Each is: prefix length, its significant octets, router.

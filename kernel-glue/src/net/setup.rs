@@ -206,8 +206,7 @@ impl Setup {
     fn stop_soliciting(&mut self, links: &mut Links, now: u64) {
         self.soliciting_since = None;
         let Some(link) = &links.outside else { return };
-        let stated = self.stated[1].as_ref().map(|given| given.address.into());
-        if !has_global6(link, stated) {
+        if !has_global6(link, self.stated[1].as_ref()) {
             let _ = self.open(links, link.mtu, false, now);
         }
     }
@@ -414,20 +413,26 @@ fn line(out: &mut dyn Write, name: &str, value: &dyn Display) -> core::fmt::Resu
 
 /// Whether the link has an IPv6 address for the outside, other than this one.
 #[inline(never)]
-fn has_global6(link: &Link, except: Option<IpAddress>) -> bool {
+fn has_global6(link: &Link, except: Option<&Static>) -> bool {
     let is_global = |cidr: &IpCidr| matches!(cidr, IpCidr::Ipv6(cidr) if !is_link_local(cidr.address()));
     let addresses = link.interface.ip_addrs().iter();
     addresses
         .filter(|cidr| is_global(cidr))
-        .any(|cidr| Some(cidr.address()) != except)
+        .any(|cidr| except.is_none_or(|given| cidr.address() != given.address.into()))
 }
+
+const LOOPBACK: &[IpCidr] = &[
+    IpCidr::Ipv4(Ipv4Cidr::new(Ipv4Address::LOCALHOST, 8)),
+    IpCidr::Ipv6(Ipv6Cidr::new(Ipv6Address::LOCALHOST, 128)),
+];
 
 /// Loopback owns all of 127.0.0.0/8, ::1, and packets to the machine's other addresses.
 pub fn configure_loopback(interface: &mut Interface) {
     interface.set_any_ip(true);
     interface.update_ip_addrs(|addresses| {
-        let _ = addresses.push(IpCidr::new(IpAddress::v4(127, 0, 0, 1), 8));
-        let _ = addresses.push(IpCidr::new(Ipv6Address::LOCALHOST.into(), 128));
+        for cidr in LOOPBACK {
+            let _ = addresses.push(*cidr);
+        }
     });
 }
 

@@ -68,6 +68,8 @@ impl Links {
 
 impl Stack {
     /// `None` when the kernel heap is exhausted.
+    // In memory, so that one copy moves it.
+    #[inline(never)]
     pub fn new(nic: Option<&'static dyn NetworkDevice>) -> Option<Stack> {
         let device: &'static Loopback = Box::leak(heap::try_box(Loopback::new())?);
         let mut loopback = Link::new(device, HardwareAddress::Ip, LOOPBACK_MTU, false)?;

@@ -70,7 +70,10 @@ fn cut(bytes: &[u8], at: u8) -> (&[u8], &[u8]) {
 fn parse_static(mut words: Words, result: &mut Static) -> Result<(), Wrong> {
     const ADDRESS: Wrong = "expected ADDRESS/PREFIX after `static`, as in 10.0.2.15/24 or fd00::15/64";
     let (address, prefix) = cut(words.next().unwrap_or_default(), b'/');
-    let (address, prefix) = (parse_address(address).ok_or(ADDRESS)?, number(prefix).ok_or(ADDRESS)?);
+    let (address, prefix) = (parse_address(address), number(prefix));
+    let (Some(address), Some(prefix)) = (address, prefix) else {
+        return Err(ADDRESS);
+    };
     if !is_unicast(address) || is_loopback(&address.into()) {
         return Err("the static address must be one a host can have");
     }
@@ -80,17 +83,34 @@ fn parse_static(mut words: Words, result: &mut Static) -> Result<(), Wrong> {
     (result.address, result.prefix) = (address, prefix as u8);
     while let Some(key) = words.next() {
         let value = words.next().ok_or("expected a value after the last word")?;
-        match key {
-            b"gateway" => result.gateway = Some(parse_gateway(value, address)?),
-            b"dns" => parse_servers(value, &mut result.servers)?,
-            b"mtu" => result.mtu = Some(parse_mtu(value, address)?),
-            _ => return Err("expected `gateway`, `dns` or `mtu`"),
+        let (good, wrong) = match key {
+            b"gateway" => {
+                result.gateway = parse_address(value);
+                let fits = |gateway: IpAddr| gateway.is_ipv4() == address.is_ipv4() && is_unicast(gateway);
+                (
+                    result.gateway.is_some_and(fits),
+                    "expected a router's address of the same family after `gateway`",
+                )
+            }
+            b"dns" => (
+                parse_servers(value, &mut result.servers),
+                "expected addresses separated by commas after `dns`",
+            ),
+            b"mtu" => {
+                result.mtu = parse_mtu(value, address);
+                (result.mtu.is_some(), "expected 576 (IPv6: 1280) to 65535 after `mtu`")
+            }
+            _ => (false, "expected `gateway`, `dns` or `mtu`"),
+        };
+        if !good {
+            return Err(wrong);
         }
     }
     Ok(())
 }
 
 /// Not unspecified, multicast or broadcast.
+#[inline(never)]
 fn is_unicast(address: IpAddr) -> bool {
     IpAddress::from(address).is_unicast()
 }
@@ -112,34 +132,30 @@ fn number(word: &[u8]) -> Option<usize> {
     })
 }
 
-fn parse_gateway(value: &[u8], address: IpAddr) -> Result<IpAddr, Wrong> {
-    let fits = |gateway: &IpAddr| gateway.is_ipv4() == address.is_ipv4() && is_unicast(*gateway);
-    parse_address(value)
-        .filter(fits)
-        .ok_or("expected a router's address of the same family after `gateway`")
-}
-
-fn parse_servers(mut value: &[u8], servers: &mut [Option<IpAddr>]) -> Result<(), Wrong> {
+/// Whether all are addresses.
+fn parse_servers(mut value: &[u8], servers: &mut [Option<IpAddr>]) -> bool {
     servers.fill(None);
     // More servers than are kept are not an error: the first ones are asked.
     for slot in servers {
         let word;
         (word, value) = cut(value, b',');
-        *slot = Some(parse_address(word).ok_or("expected addresses separated by commas after `dns`")?);
+        *slot = parse_address(word);
+        if slot.is_none() {
+            return false;
+        }
         if value.is_empty() {
             break;
         }
     }
-    Ok(())
+    true
 }
 
-fn parse_mtu(value: &[u8], address: IpAddr) -> Result<usize, Wrong> {
+fn parse_mtu(value: &[u8], address: IpAddr) -> Option<usize> {
     let least = LEAST_MTU[address.is_ipv6() as usize];
     // What is larger than a frame is cut down to it.
     number(value)
         .filter(|mtu| (least..=65535).contains(mtu))
         .map(|mtu| mtu.min(MAX_MTU))
-        .ok_or("expected 576 (IPv6: 1280) to 65535 after `mtu`")
 }
 
 #[cfg(test)]
