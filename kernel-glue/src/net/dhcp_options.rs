@@ -51,15 +51,18 @@ impl ClasslessRoutes {
         core::iter::from_fn(move || {
             let (&prefix, tail) = rest.split_first()?;
             let significant = (prefix as usize).div_ceil(8);
-            if prefix > 32 || tail.len() < significant + 4 {
+            if prefix > 32 {
                 return None;
             }
+            let (octets, tail) = tail.split_at_checked(significant)?;
+            let (router, tail) = tail.split_first_chunk::<4>()?;
+            rest = tail;
             let mut destination = [0; 4];
-            destination[..significant].copy_from_slice(&tail[..significant]);
-            let router = tail[significant..].first_chunk::<4>()?;
-            rest = &tail[significant + 4..];
+            for (slot, octet) in destination.iter_mut().zip(octets) {
+                *slot = *octet;
+            }
             // Bits beyond the prefix are to be ignored (RFC 3442).
-            let mask = u32::MAX.checked_shl(32 - prefix as u32).unwrap_or(0);
+            let mask = (u64::MAX << (32 - prefix)) as u32;
             let destination = Ipv4Addr::from_bits(u32::from_be_bytes(destination) & mask);
             Some(Route {
                 destination,
