@@ -7,6 +7,7 @@ use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::log::Level;
 use cartridge_agent_core::machine::{Action, Machine, milliseconds};
 use cartridge_agent_core::network::NetworkState;
+use std::fmt;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
 use std::thread::{self, Thread};
@@ -107,19 +108,18 @@ fn advance(shared: &Shared, member: &mut Member) -> Option<Duration> {
 #[inline(never)]
 fn enter(shared: &Shared, state: State) {
     shared.set_state(state);
-    let fields = [("event", "lifecycle"), ("state", state.name())];
     let settings = &shared.settings;
     match state {
-        State::Created => {
-            let message = format_args!("{} {}", settings.name, settings.version);
-            log::agent(Level::Info, message, &fields);
-        }
-        State::Active => {
-            let message = format_args!("ready after {} ms", milliseconds(shared.now()));
-            log::agent(Level::Info, message, &fields);
-        }
-        _ => log::agent(Level::Info, format_args!("{state}"), &fields),
+        State::Created => log_state(state, format_args!("{} {}", settings.name, settings.version)),
+        State::Active => log_state(state, format_args!("ready after {} ms", milliseconds(shared.now()))),
+        _ => log_state(state, format_args!("{state}")),
     }
+}
+
+#[inline(never)]
+fn log_state(state: State, message: fmt::Arguments<'_>) {
+    let fields = [("event", "lifecycle"), ("state", state.name())];
+    log::agent(Level::Info, message, &fields);
 }
 
 /// What the platform says about the network.

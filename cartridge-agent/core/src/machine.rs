@@ -11,11 +11,11 @@ use crate::settings::Ports;
 use core::fmt;
 use core::time::Duration;
 
-/// The first look at the ports: by then an app that has nothing else to do has opened them.
-const FIRST_CHECK: Duration = Duration::from_millis(1);
+/// The first look at the ports, in nanoseconds: by then an app that has nothing else to do has opened them.
+const FIRST_CHECK: u32 = 1_000_000;
 
-/// Checks come twice as far apart each time, up to this.
-const SLOWEST_CHECK: Duration = Duration::from_millis(50);
+/// Checks come twice as far apart each time, up to this, in nanoseconds.
+const SLOWEST_CHECK: u32 = 50_000_000;
 
 /// How long an app may be silent before the log says what it is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -347,7 +347,8 @@ struct Readiness {
     network: Option<NetworkState>,
     began: Duration,
     next_check: Duration,
-    interval: Duration,
+    /// In nanoseconds.
+    interval: u32,
     timeout: Duration,
     warned: bool,
     timed_out: bool,
@@ -371,7 +372,7 @@ impl Readiness {
 
     fn begin(&mut self, now: Duration) {
         self.began = now;
-        self.next_check = now + FIRST_CHECK;
+        self.next_check = now + Duration::new(0, FIRST_CHECK);
     }
 
     /// The next check, or `None` when everything is ready.
@@ -413,7 +414,8 @@ impl Readiness {
             self.next_check = now + LATE_CHECK;
             return Action::Report(Note::TimedOut(missing, self.timeout));
         }
-        self.next_check = now + if self.timed_out { LATE_CHECK } else { self.interval };
+        let pause = Duration::new(0, self.interval);
+        self.next_check = now + if self.timed_out { LATE_CHECK } else { pause };
         if waited >= PATIENCE && !core::mem::replace(&mut self.warned, true) {
             return Action::Report(Note::Waiting(missing, waited));
         }

@@ -46,10 +46,12 @@ impl fmt::Display for NetworkState {
         f.write_str(match self {
             NetworkState::NotOurs | NetworkState::Up => "the network is up",
             NetworkState::Configuring => {
-                "no address yet (no DHCP answer; check the network's DHCP server, or set ADDRESS and GATEWAY in the payload)"
+                "no address yet (no DHCP answer; check the DHCP server, or set ADDRESS and GATEWAY)"
             }
             NetworkState::Absent => "no network interface (attach a virtio-net device)",
-            NetworkState::Failed => "network configuration failed (see the kernel's lines; check ADDRESS, GATEWAY and MTU)",
+            NetworkState::Failed => {
+                "network configuration failed (see the kernel's lines; check ADDRESS, GATEWAY and MTU)"
+            }
         })
     }
 }
@@ -84,32 +86,43 @@ impl NetworkPlan<'_> {
     #[inline(never)]
     pub fn command(&self) -> Text<COMMAND_LIMIT> {
         let mut out = Text::new();
-        let _ = match self.v4 {
+        match self.v4 {
             Some(address) => self.static_line(&mut out, address, true),
-            None => out.write_str("dhcp\n"),
-        };
+            None => put(&mut out, "dhcp\n"),
+        }
         if let Some(address) = self.v6 {
-            let _ = self.static_line(&mut out, address, self.v4.is_none());
+            self.static_line(&mut out, address, self.v4.is_none());
         }
         out
     }
 
     #[inline(never)]
-    fn static_line(&self, out: &mut impl Write, address: StaticAddress<'_>, with_dns: bool) -> fmt::Result {
-        write!(out, "static {}", address.address)?;
+    fn static_line(&self, out: &mut Text<COMMAND_LIMIT>, address: StaticAddress<'_>, with_dns: bool) {
+        put(out, "static ");
+        put(out, address.address);
         if let Some(gateway) = address.gateway {
-            write!(out, " gateway {gateway}")?;
+            put(out, " gateway ");
+            put(out, gateway);
         }
         if let Some(dns) = self.dns.filter(|_| with_dns) {
-            for (index, server) in crate::parameters::list_items(dns).enumerate() {
-                write!(out, "{}{server}", if index == 0 { " dns " } else { "," })?;
+            let mut before = " dns ";
+            for server in crate::parameters::list_items(dns) {
+                put(out, before);
+                put(out, server);
+                before = ",";
             }
         }
         if self.mtu > 0 {
-            write!(out, " mtu {}", self.mtu)?;
+            let _ = write!(out, " mtu {}", self.mtu);
         }
-        out.write_str("\n")
+        put(out, "\n");
     }
+}
+
+/// Adds `text`; what does not fit is cut, which no checked plan comes to.
+#[inline(never)]
+fn put(out: &mut Text<COMMAND_LIMIT>, text: &str) {
+    let _ = out.write_str(text);
 }
 
 #[cfg(test)]
