@@ -6,11 +6,10 @@ use smoltcp::wire::{IpAddress, IpEndpoint};
 
 /// An address of a program, for a socket of the family. EAFNOSUPPORT when it is of the other one.
 pub fn endpoint(address: SocketAddr, v6: bool) -> Result<IpEndpoint> {
-    match address.ip() {
-        IpAddr::V4(_) if v6 => Err(Errno::EAFNOSUPPORT),
-        IpAddr::V6(_) if !v6 => Err(Errno::EAFNOSUPPORT),
-        ip => Ok(IpEndpoint::new(ip.to_canonical().into(), address.port())),
+    if address.is_ipv6() != v6 {
+        return Err(Errno::EAFNOSUPPORT);
     }
+    Ok(IpEndpoint::new(address.ip().to_canonical().into(), address.port()))
 }
 
 pub fn socket_address(endpoint: IpEndpoint, v6: bool) -> SocketAddr {

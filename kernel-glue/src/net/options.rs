@@ -38,26 +38,31 @@ impl Options {
 
     /// ENOPROTOOPT for what this stack does not know, EINVAL for a value that is too short or out of range.
     pub fn set(&mut self, level: i32, name: i32, value: &[u8]) -> Result<()> {
-        match (level, name) {
-            (abi::SOL_SOCKET, abi::SO_RCVTIMEO) => self.receive_timeout = read_timeval(value)?,
-            (abi::SOL_SOCKET, abi::SO_SNDTIMEO) => self.send_timeout = read_timeval(value)?,
+        let flag = match (level, name) {
+            (abi::SOL_SOCKET, abi::SO_RCVTIMEO) => return read_timeval(value, &mut self.receive_timeout),
+            (abi::SOL_SOCKET, abi::SO_SNDTIMEO) => return read_timeval(value, &mut self.send_timeout),
             (abi::SOL_SOCKET, abi::SO_LINGER) => {
                 let (on, seconds) = (read_i32(value)?, read_i32(value.get(4..).unwrap_or_default())?);
                 self.linger = (on != 0).then_some(seconds);
                 self.abort_on_close = self.linger == Some(0);
+                return Ok(());
             }
-            (abi::SOL_SOCKET, abi::SO_KEEPALIVE) => self.keep_alive = read_i32(value)? != 0,
-            (abi::SOL_SOCKET, abi::SO_BROADCAST) => self.broadcast = read_i32(value)? != 0,
+            (abi::IPPROTO_IP, abi::IP_TTL) => {
+                self.hop_limit = match read_i32(value)? {
+                    ttl @ 1..=255 => ttl as u8,
+                    _ => return Err(Errno::EINVAL),
+                };
+                return Ok(());
+            }
+            (abi::SOL_SOCKET, abi::SO_KEEPALIVE) => &mut self.keep_alive,
+            (abi::SOL_SOCKET, abi::SO_BROADCAST) => &mut self.broadcast,
+            (abi::IPPROTO_TCP, abi::TCP_NODELAY) => &mut self.nodelay,
+            (abi::IPPROTO_IPV6, abi::IPV6_V6ONLY) => &mut self.v6_only,
             // Names are free again as soon as their socket is closed; buffers have the size memory allows.
-            (abi::SOL_SOCKET, abi::SO_REUSEADDR | abi::SO_SNDBUF | abi::SO_RCVBUF) => drop(read_i32(value)?),
-            (abi::IPPROTO_TCP, abi::TCP_NODELAY) => self.nodelay = read_i32(value)? != 0,
-            (abi::IPPROTO_IPV6, abi::IPV6_V6ONLY) => self.v6_only = read_i32(value)? != 0,
-            (abi::IPPROTO_IP, abi::IP_TTL) => match read_i32(value)? {
-                ttl @ 1..=255 => self.hop_limit = ttl as u8,
-                _ => return Err(Errno::EINVAL),
-            },
+            (abi::SOL_SOCKET, abi::SO_REUSEADDR | abi::SO_SNDBUF | abi::SO_RCVBUF) => &mut false,
             _ => return Err(Errno::ENOPROTOOPT),
-        }
+        };
+        *flag = read_i32(value)? != 0;
         Ok(())
     }
 
@@ -102,8 +107,9 @@ fn read_i32(value: &[u8]) -> Result<i32> {
         .ok_or(Errno::EINVAL)
 }
 
-/// `struct timeval`: i64 seconds, i32 microseconds, padded to 16 bytes. Returns nanoseconds.
-fn read_timeval(value: &[u8]) -> Result<u64> {
+/// `struct timeval`: i64 seconds, i32 microseconds, padded to 16 bytes. Sets nanoseconds.
+#[inline(never)]
+fn read_timeval(value: &[u8], nanoseconds: &mut u64) -> Result<()> {
     let seconds = value
         .first_chunk()
         .map(|bytes| i64::from_ne_bytes(*bytes))
@@ -112,9 +118,10 @@ fn read_timeval(value: &[u8]) -> Result<u64> {
     if seconds < 0 || !(0..1_000_000).contains(&microseconds) {
         return Err(Errno::EINVAL);
     }
-    Ok((seconds as u64)
+    *nanoseconds = (seconds as u64)
         .saturating_mul(1_000_000_000)
-        .saturating_add(microseconds as u64 * 1000))
+        .saturating_add(microseconds as u64 * 1000);
+    Ok(())
 }
 
 fn write_timeval(value: &mut [u8], nanoseconds: u64) -> Result<usize> {
