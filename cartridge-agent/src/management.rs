@@ -51,7 +51,6 @@ fn accept(shared: &'static Shared, listener: &TcpListener, token: &'static str) 
     }
 }
 
-#[inline(never)]
 fn admit(shared: &'static Shared, stream: TcpStream, places: &'static Places, token: &'static str) {
     // A connection that cannot be given a place is closed by dropping it: everything is full of busy connections.
     let Some(place) = Places::take(places, &stream) else {

@@ -79,7 +79,6 @@ pub struct Line<'a> {
 impl Line<'_> {
     /// The line as JSON with its line end, in `buffer`. It is always one whole JSON object: a message too long is cut, and
     /// if the fields alone are too long, they are left out.
-    #[inline(never)]
     pub fn render<'b>(&self, buffer: &'b mut [u8; LINE_LIMIT]) -> &'b [u8] {
         let mut line = *self;
         line.message = start_at_most(line.message, MESSAGE_LIMIT);
@@ -100,7 +99,6 @@ impl Line<'_> {
         }
     }
 
-    #[inline(never)]
     fn write(&self, json: &mut Json<'_>) {
         json.member("ts", Text::<32>::of(self.time).as_str());
         json.member("level", self.level.name());

@@ -43,7 +43,6 @@ impl<const N: usize> Default for Text<N> {
 }
 
 impl<const N: usize> fmt::Write for Text<N> {
-    #[inline(never)]
     fn write_str(&mut self, more: &str) -> fmt::Result {
         if !self.cut {
             self.cut = append(&mut self.bytes, &mut self.length, more);

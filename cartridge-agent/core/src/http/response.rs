@@ -103,7 +103,6 @@ impl Response<'_> {
 }
 
 /// `number` in decimal digits.
-#[inline(never)]
 fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &str {
     let mut at = digits.len();
     loop {
