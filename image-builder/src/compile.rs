@@ -36,7 +36,7 @@ const PROFILE: [&str; 7] = [
 /// Our own crates, smaller: measured on hello, `z` takes 17 KB off kernel-glue for a tenth more instructions a request. Where a panic of
 /// theirs happened stands in the fault report, which the twin turns into function and line, so their images need no file names.
 const SMALL: &str = "opt-level=\"z\"";
-const NO_LOCATIONS: &str = "rustflags=[\"-Zlocation-detail=none\"]";
+const NO_LOCATIONS: &str = "rustflags=[\"-Zlocation-detail=none\",\"-Cjump-tables=no\"]";
 /// What makes the link small, all of it measured on hello: only calls of the smallest functions are replaced by their bodies (LLVM's own
 /// threshold at level `s` is 50; below 10 it grows again), the same instructions in several places become a function, and functions with
 /// the same contents become one.

@@ -1,7 +1,7 @@
-//! JSON text in a fixed buffer, for log lines and answers: flat objects of strings.
+//! JSON text in a fixed buffer, for log lines.
 //!
-//! Copying plain text in runs takes a third of the instructions that serialising it character by character with
-//! serde-json-core took, and the code for these few objects is a tenth of its.
+//! Answers and documents go through serde-json-core. Log lines do not: they are most of what the agent does at boot, and
+//! copying plain text in runs took a third of the instructions that serialising it character by character took.
 
 /// JSON being written; what does not fit sets [`Json::is_full`] and leaves the rest out.
 pub struct Json<'b> {

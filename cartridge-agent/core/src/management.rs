@@ -1,12 +1,12 @@
 //! The pages of the management endpoint, and who may see them.
 
 use crate::http::{Content, Method, Request, Response, Status};
-use crate::json::Json;
 use crate::lifecycle::State;
 use crate::machine::Missing;
 use crate::parameters::{Items, Parameters};
 use crate::text::Text;
 use core::time::Duration;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use subtle::ConstantTimeEq;
 
 /// What a request asks for.
@@ -90,15 +90,31 @@ pub fn route(request: &Request<'_>, token: &str) -> Result<Page, Response<'stati
 /// The body of /healthz and /readyz: `{"state":"Starting","reason":"..."}`, the reason only if something is missing.
 #[inline(never)]
 pub fn state_body<'b>(state: State, missing: Option<&Missing>, buffer: &'b mut [u8; 1024]) -> &'b [u8] {
-    let mut body = Json::new(buffer);
-    body.member("state", state.name());
-    if let Some(missing) = missing {
-        body.member("reason", Text::<640>::of(missing).as_str());
+    let reason = missing.map(Text::<640>::of);
+    let body = StateBody {
+        state: state.name(),
+        reason: reason.as_ref().map(Text::as_str),
+    };
+    match serde_json_core::to_slice(&body, buffer) {
+        Ok(length) => &buffer[..length],
+        Err(_) => b"{}",
     }
-    body.raw(b"}");
-    let length = body.length();
-    // The longest reason, each byte of it escaped as two, fits.
-    &buffer[..length]
+}
+
+struct StateBody<'a> {
+    state: &'static str,
+    reason: Option<&'a str>,
+}
+
+impl Serialize for StateBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("state", self.state)?;
+        if let Some(reason) = self.reason {
+            map.serialize_entry("reason", reason)?;
+        }
+        map.end()
+    }
 }
 
 /// The options in `body`, launch-params text like the payload; `None` if something in it is not an option.

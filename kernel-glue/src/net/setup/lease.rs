@@ -58,10 +58,7 @@ impl Lease {
                 }
                 via = route.destination;
             }
-            add(
-                IpCidr::Ipv4(Ipv4Cidr::new(route.destination, route.prefix)),
-                via.into(),
-            );
+            add(IpCidr::Ipv4(Ipv4Cidr::new(route.destination, route.prefix)), via.into());
         }
         if let Some(router) = router {
             add(EVERYWHERE4, router.into());
