@@ -74,6 +74,7 @@ impl Sample {
 
 /// Starts the clocks. Until [`settle`] the monotonic one may run too fast or too slow by a few times.
 pub fn init() {
+    pit::silence();
     let begin = cpu::timestamp();
     // SAFETY: at boot, nothing else uses the scale.
     let scale = unsafe { SCALE.get() };

@@ -40,8 +40,10 @@ const GREATEST_MTU: u16 = (BUFFER - HEADER - ETHERNET_HEADER) as u16;
 
 /// How often a device is started again before it is given up.
 const MOST_RESTARTS: u8 = 8;
-/// How often frames are looked for while no interrupt has proved to arrive, nanoseconds.
+/// How often frames are looked for while no interrupt has proved to arrive, nanoseconds: at first, and always once a frame came
+/// without one; and, by doubling, on a quiet network where there was nothing to announce.
 const UNPROVEN_INTERVAL: u64 = 10_000_000;
+const UNPROVEN_INTERVAL_MAX: u64 = 100 * UNPROVEN_INTERVAL;
 
 pub struct Network {
     transport: &'static dyn Transport,
@@ -60,6 +62,10 @@ pub struct Network {
     sent: Cell<bool>,
     /// Interrupts are asked for.
     armed: Cell<bool>,
+    /// See [`UNPROVEN_INTERVAL`], nanoseconds.
+    interval: Cell<u64>,
+    /// A frame came without an interrupt.
+    unannounced: Cell<bool>,
     restart_due: Cell<bool>,
     restarts: Cell<u8>,
     counters: Cell<Counters>,
@@ -121,6 +127,8 @@ impl Network {
             refilled: Cell::new(false),
             sent: Cell::new(false),
             armed: Cell::new(false),
+            interval: Cell::new(UNPROVEN_INTERVAL),
+            unannounced: Cell::new(false),
             restart_due: Cell::new(false),
             restarts: Cell::new(0),
             counters: Cell::default(),
@@ -246,6 +254,10 @@ impl NetworkDevice for Network {
                 self.refilled.set(true);
                 // The interrupt did its work: whoever takes frames finds the next ones without.
                 if self.armed.get() {
+                    if !self.events.proven() {
+                        self.unannounced.set(true);
+                        self.interval.set(UNPROVEN_INTERVAL);
+                    }
                     self.disarm();
                 }
                 true
@@ -315,7 +327,10 @@ impl NetworkDevice for Network {
             self.armed.set(armed);
             return armed;
         }
-        self.armed.set(true);
+        if self.armed.replace(true) && !self.unannounced.get() {
+            // Asked for before, and nothing came since.
+            self.interval.set((2 * self.interval.get()).min(UNPROVEN_INTERVAL_MAX));
+        }
         let armed = self.receive.arm();
         if !armed {
             self.disarm();
@@ -337,7 +352,7 @@ impl NetworkDevice for Network {
         if self.events.proven() {
             u64::MAX
         } else {
-            UNPROVEN_INTERVAL
+            self.interval.get()
         }
     }
 }

@@ -280,6 +280,25 @@ fn until_an_interrupt_came_the_device_is_polled() {
 }
 
 #[test]
+fn a_quiet_device_is_polled_less_and_less_until_a_frame_comes_without_an_interrupt() {
+    let machine = machine();
+    for _ in 0..20 {
+        assert!(machine.network.arm());
+    }
+    assert_eq!(machine.network.poll_interval(), UNPROVEN_INTERVAL_MAX);
+    machine.deliver(&mut machine.registers.queue(0), &[7; 60]);
+    assert_eq!(machine.received().len(), 1);
+    for _ in 0..20 {
+        assert!(machine.network.arm());
+        assert_eq!(
+            machine.network.poll_interval(),
+            UNPROVEN_INTERVAL,
+            "its interrupts get lost"
+        );
+    }
+}
+
+#[test]
 fn devices_that_do_not_cooperate_are_refused() {
     let refusal = |bend: fn(&mut crate::virtio::fake::Device)| {
         let registers = fake(ALL);
