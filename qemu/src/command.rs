@@ -92,11 +92,7 @@ impl Command {
         };
         if launch.network == Network::User {
             for forward in &launch.forwards {
-                let protocol = if forward.udp { "udp" } else { "tcp" };
-                backend.push_str(&format!(
-                    ",hostfwd={protocol}:127.0.0.1:{}-:{}",
-                    forward.host, forward.guest
-                ));
+                backend.push_str(&format!(",hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest));
             }
         }
         self.add(["-netdev", &backend, "-device", &device]);

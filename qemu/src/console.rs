@@ -61,6 +61,8 @@ impl Console {
 
     /// Reads the console until its end. Runs on a thread of its own, so that QEMU never blocks on a full pipe.
     pub fn follow(&self, mut from: impl Read, tee: Option<Tee>) {
+        // However this ends, a tee that panics included: whoever waits for the guest's end must not wait for ever.
+        let _closing = Closing(self);
         let mut buffer = [0; 4096];
         loop {
             match from.read(&mut buffer) {
@@ -72,8 +74,6 @@ impl Console {
         }
         let last = self.state().end_line(self.started);
         self.tell(last, tee.as_ref());
-        self.state().closed = true;
-        self.changed.notify_all();
     }
 
     /// Keeps what QEMU writes on its own standard error, up to a bound.
@@ -110,9 +110,9 @@ impl Console {
         }
     }
 
-    /// The first line numbered `from` or later for which `wanted` holds.
-    pub fn wait_for(&self, from: usize, until: Instant, mut wanted: impl FnMut(&str) -> bool) -> Result<Line, NotSeen> {
-        let mut next = from;
+    /// The first line for which `wanted` holds, those already there included.
+    pub fn wait_for(&self, until: Instant, mut wanted: impl FnMut(&str) -> bool) -> Result<Line, NotSeen> {
+        let mut next = 0usize;
         let mut state = self.state();
         loop {
             let first = state.lines.front().map_or(state.next_number, |line| line.number);
@@ -184,6 +184,13 @@ impl Console {
         self.state().lines.iter().cloned().collect()
     }
 
+    /// The last line that is more than blanks.
+    pub fn last_words(&self) -> Option<String> {
+        let state = self.state();
+        let last = state.lines.iter().rev().find(|line| !line.text.trim().is_empty());
+        last.map(|line| line.text.clone())
+    }
+
     /// Everything kept, the line in progress included.
     pub fn text(&self) -> String {
         let state = self.state();
@@ -208,6 +215,16 @@ impl Console {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+}
+
+/// Marks the console as closed when dropped.
+struct Closing<'a>(&'a Console);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.state().closed = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -241,7 +258,7 @@ impl State {
 pub struct Interrupter(pub(crate) Arc<Console>);
 
 impl Interrupter {
-    /// Waits in progress and later ones return [`crate::Reason::Interrupted`], until [`crate::Guest::resume`].
+    /// Waits in progress and later ones return [`crate::Reason::Interrupted`], until [`crate::Guest::stop`].
     pub fn interrupt(&self) {
         self.0.interrupt();
     }
@@ -259,8 +276,8 @@ mod tests {
     fn lines_are_split_numbered_and_found() {
         let console = Console::new(Instant::now());
         console.follow(&b"one\r\ntwo\n\xffthree"[..], None);
-        assert_eq!(console.wait_for(0, soon(), |line| line == "two").unwrap().number, 1);
-        assert_eq!(console.wait_for(2, soon(), |line| line == "two"), Err(NotSeen::Closed));
+        assert_eq!(console.wait_for(soon(), |line| line == "two").unwrap().number, 1);
+        assert_eq!(console.wait_for(soon(), |line| line == "four"), Err(NotSeen::Closed));
         assert_eq!(console.text(), "one\ntwo\n\u{fffd}three\n");
         assert_eq!(console.tail(1), ["\u{fffd}three"]);
     }
@@ -269,11 +286,24 @@ mod tests {
     fn a_wait_ends_at_its_deadline_and_on_interruption() {
         let console = Console::new(Instant::now());
         let past = Instant::now();
-        assert_eq!(console.wait_for(0, past, |_| true), Err(NotSeen::Deadline));
+        assert_eq!(console.wait_for(past, |_| true), Err(NotSeen::Deadline));
         console.interrupt();
         assert_eq!(console.wait_closed(soon()), Err(NotSeen::Interrupted));
         console.resume();
         assert_eq!(console.wait_closed(past), Err(NotSeen::Deadline));
+    }
+
+    #[test]
+    fn a_tee_that_panics_does_not_keep_the_console_open() {
+        let console = Console::new(Instant::now());
+        let followed = console.clone();
+        let tee: Tee = Arc::new(|_| panic!("standard output is gone"));
+        assert!(
+            std::thread::spawn(move || followed.follow(&b"one\n"[..], Some(tee)))
+                .join()
+                .is_err()
+        );
+        assert_eq!(console.wait_closed(soon()), Ok(()));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub enum Reason {
     Io { what: String, source: io::Error },
     #[error("QEMU ended ({how}) while waiting for {waiting_for}")]
     Ended { waiting_for: String, how: String },
-    #[error("the machine stopped ({state}) while waiting for {waiting_for}; if KVM is in use, try --accel tcg")]
+    #[error("the machine stopped ({state}) while waiting for {waiting_for}")]
     Halted { waiting_for: String, state: String },
     #[error("no {waiting_for} within {} ms", after.as_millis())]
     Deadline { waiting_for: String, after: Duration },
@@ -27,6 +27,25 @@ pub enum Reason {
     Qmp { command: String, answer: String },
     #[error("{program} failed: {output}")]
     Tool { program: String, output: String },
+}
+
+impl Reason {
+    /// What to do, where the words of the reason do not say it themselves.
+    fn next(&self) -> Option<&'static str> {
+        match self {
+            Reason::Missing { .. } | Reason::Setting(_) | Reason::Interrupted { .. } => None,
+            Reason::Io { source, .. } => Some(match source.kind() {
+                io::ErrorKind::NotFound => "check the path",
+                io::ErrorKind::PermissionDenied => "give yourself access to it",
+                _ => "look at what the system says above, and try again",
+            }),
+            Reason::Ended { .. } => Some("what it said and the console's last lines tell why"),
+            Reason::Halted { .. } => Some("try --accel tcg"),
+            Reason::Deadline { .. } => Some("see how far the console came; a busy host may only need more time"),
+            Reason::Qmp { .. } => Some("see whether this QEMU is 7 or newer: qemu-system-x86_64 --version"),
+            Reason::Tool { .. } => Some("mend what it says above, and try again"),
+        }
+    }
 }
 
 /// A failure with its circumstances: the exact shell command, QEMU's own messages, the console's last lines.
@@ -43,6 +62,8 @@ pub struct Details {
     pub said: String,
     /// The last lines of the guest's console.
     pub console: Vec<String>,
+    /// What to do, where more is known than the reason tells.
+    pub next: Option<String>,
 }
 
 impl Error {
@@ -100,6 +121,7 @@ impl From<Reason> for Error {
             command: None,
             said: String::new(),
             console: Vec::new(),
+            next: None,
         }
         .into()
     }
@@ -116,6 +138,9 @@ impl fmt::Display for Error {
             for line in &self.console {
                 write!(f, "\n    {line}")?;
             }
+        }
+        if let Some(next) = self.next.as_deref().or(self.reason.next()) {
+            write!(f, "\n  next: {next}")?;
         }
         if let Some(command) = &self.command {
             write!(f, "\n  to repeat: {command}")?;

@@ -5,12 +5,12 @@
 //! - the signal follows the *thread*, so every child is started by one thread that lives as long as the process;
 //! - a parent that died before the prctl would be missed, so a shell compares its parent with us before it becomes the program.
 //!
-//! The child has a process group of its own: Ctrl-C in the terminal reaches us, and we end the guest in order.
+//! The child has a process group of its own: Ctrl-C in the terminal reaches us, and we end the child in order.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -25,31 +25,37 @@ struct Job {
     answer: Sender<io::Result<Child>>,
 }
 
-/// Starts `program` with its standard streams as given, tied to the life of this process.
-pub(crate) fn spawn(
-    program: &str,
-    arguments: &[OsString],
-    [input, output, errors]: [Stdio; 3],
-) -> Result<Child, Error> {
-    require("setpriv", "install util-linux (Debian: apt-get install util-linux)")?;
-    let mut command = Command::new("setpriv");
+/// Words that, before a program and its arguments, tie it to whoever starts it: for starters that are not ours.
+pub const TIED: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
+
+/// A command that will run `program` tied to the life of this process, in a process group of its own. Arguments,
+/// environment, folder and streams are added as usual; then [`spawn`] starts it.
+///
+/// # Errors
+/// Where setpriv is not installed.
+pub fn command(program: impl AsRef<OsStr>) -> Result<Command, Error> {
+    let [setpriv, words @ ..] = TIED;
+    require(setpriv, "install util-linux (Debian: apt-get install util-linux)")?;
+    let mut command = Command::new(setpriv);
     command
-        .args(["--pdeathsig", "KILL", "sh", "-c", CHECK_PARENT, "sh"])
+        .args(words)
+        .args(["sh", "-c", CHECK_PARENT, "sh"])
         .arg(std::process::id().to_string())
         .arg(program)
-        .args(arguments)
-        .stdin(input)
-        .stdout(output)
-        .stderr(errors)
         .process_group(0);
+    Ok(command)
+}
+
+/// Starts what [`command`] made; `name` is what an error calls it.
+pub fn spawn(command: Command, name: &str) -> Result<Child, Error> {
     let (answer, child) = channel();
-    let gone = || io::Error::other("the thread that starts guests is gone");
+    let gone = || io::Error::other("the thread that starts children is gone");
     spawner()
         .send(Job { command, answer })
         .map_err(|_| gone())
         .and_then(|()| child.recv().map_err(|_| gone()))
         .flatten()
-        .map_err(|source| Error::io(format!("start {program}"), source))
+        .map_err(|source| Error::io(format!("start {name}"), source))
 }
 
 fn spawner() -> &'static Sender<Job> {
@@ -58,7 +64,7 @@ fn spawner() -> &'static Sender<Job> {
         let (sender, jobs) = channel::<Job>();
         thread::spawn(move || {
             for mut job in jobs {
-                // Nobody waiting any more drops the Child; its Guest is gone as well.
+                // Where nobody waits any more, the Child is dropped; whoever asked is gone as well.
                 let _ = job.answer.send(job.command.spawn());
             }
         });
@@ -83,12 +89,19 @@ pub(crate) fn require(program: &str, hint: &str) -> Result<(), Error> {
 mod tests {
     use std::io::{BufRead, BufReader};
     use std::path::Path;
+    use std::process::Stdio;
     use std::time::{Duration, Instant};
 
     use super::*;
 
     fn spawn_sleep() -> Child {
-        spawn("sleep", &["1000".into()], [Stdio::null(), Stdio::null(), Stdio::null()]).unwrap()
+        let mut sleep = command("sleep").unwrap();
+        sleep
+            .arg("1000")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        spawn(sleep, "sleep").unwrap()
     }
 
     /// Alive and not merely waiting to be reaped.

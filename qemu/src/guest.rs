@@ -26,7 +26,7 @@ const STATUS_PREFIX: &str = "cartridge: exit status ";
 /// How a guest ended.
 #[derive(Clone, Debug)]
 pub struct Exit {
-    /// From the console line `cartridge: exit status N`; none when the guest was stopped from outside or died silently.
+    /// From the console's last line, `cartridge: exit status N`; none when the guest was stopped from outside or died silently.
     pub status: Option<i32>,
     /// QEMU's own.
     pub qemu: ExitStatus,
@@ -115,13 +115,7 @@ impl Guest {
             }),
             Err(_) => error,
         };
-        if error.said.contains(".rom") || error.said.contains("bios") {
-            let package = match firmware {
-                Firmware::Qboot => "qboot.rom comes with QEMU (Debian: apt-get install qemu-system-data)",
-                Firmware::SeaBios => "SeaBIOS is a package of its own (Debian: apt-get install seabios)",
-            };
-            error.said.push_str(&format!("\n(the firmware is missing: {package})"));
-        }
+        error.next = cure(&error.said, firmware);
         error
     }
 
@@ -150,10 +144,7 @@ impl Guest {
 
     /// The host address forwarded to the guest's TCP port.
     pub fn address(&self, guest_port: u16) -> Result<SocketAddr, Error> {
-        let found = self
-            .forwards
-            .iter()
-            .find(|(forward, _)| forward.guest == guest_port && !forward.udp);
+        let found = self.forwards.iter().find(|(forward, _)| forward.guest == guest_port);
         found
             .map(|(_, address)| *address)
             .ok_or_else(|| no_forward(guest_port).with_command(&self.setup.command))
@@ -166,18 +157,7 @@ impl Guest {
 
     /// The first console line, past ones included, for which `wanted` holds.
     pub fn wait_for(&self, what: &str, limit: Duration, wanted: impl FnMut(&str) -> bool) -> Result<Line, Error> {
-        self.wait_for_after(0, what, limit, wanted)
-    }
-
-    /// As [`Guest::wait_for`], from the line with this number on.
-    pub fn wait_for_after(
-        &self,
-        number: usize,
-        what: &str,
-        limit: Duration,
-        wanted: impl FnMut(&str) -> bool,
-    ) -> Result<Line, Error> {
-        let found = self.console.wait_for(number, Instant::now() + limit, wanted);
+        let found = self.console.wait_for(Instant::now() + limit, wanted);
         found.map_err(|not_seen| self.not_seen(not_seen, what, limit))
     }
 
@@ -207,11 +187,6 @@ impl Guest {
     /// Ends waits from another thread.
     pub fn interrupter(&self) -> Interrupter {
         Interrupter(self.console.clone())
-    }
-
-    /// Lets waits work again after an interruption.
-    pub fn resume(&self) {
-        self.console.resume();
     }
 
     /// QMP commands beyond those here.
@@ -287,6 +262,7 @@ impl Guest {
             command,
             said,
             console,
+            next: None,
         }
         .into()
     }
@@ -350,13 +326,8 @@ impl Guest {
     fn exit(&self, qemu: ExitStatus) -> Exit {
         // The process is gone, so the reader is at the end of the pipe or about to be.
         self.console.wait_closed_regardless(Instant::now() + REAP_LIMIT);
-        let lines = self.console.lines();
-        let status = lines
-            .iter()
-            .rev()
-            .find_map(|line| line.text.strip_prefix(STATUS_PREFIX)?.trim().parse().ok());
         Exit {
-            status,
+            status: self.console.last_words().and_then(|line| status(&line)),
             qemu,
             reason: self.qmp.as_ref().and_then(Qmp::last_reason),
         }
@@ -373,6 +344,28 @@ impl Drop for Guest {
     }
 }
 
+/// What to do about what a QEMU said that did not start.
+fn cure(said: &str, firmware: Firmware) -> Option<String> {
+    // "Could not set up host forwarding rule 'tcp:127.0.0.1:8080-:80'"
+    if let Some((_, rule)) = said.split_once("host forwarding rule 'tcp:127.0.0.1:") {
+        let (host, guest) = rule.split_once('\'')?.0.split_once("-:")?;
+        return Some(format!(
+            "port {host} of 127.0.0.1 is taken: end what uses it, or forward another with --port HOST:{guest} (HOST 0: any free one)"
+        ));
+    }
+    let package = match firmware {
+        Firmware::Qboot => "qboot.rom comes with QEMU (Debian: apt-get install qemu-system-data)",
+        Firmware::SeaBios => "SeaBIOS is a package of its own (Debian: apt-get install seabios)",
+    };
+    (said.contains(".rom") || said.contains("bios")).then(|| format!("the firmware is missing: {package}"))
+}
+
+/// The status that the kernel's last line names. Only that line counts: an app may print the same words at any time. What an app
+/// left without a line's end may stand before them.
+fn status(last_line: &str) -> Option<i32> {
+    last_line.rsplit_once(STATUS_PREFIX)?.1.trim_end().parse().ok()
+}
+
 /// Kills QEMU at its deadline, whatever its owner does.
 fn watch(console: &Arc<Console>, child: &Arc<Mutex<Child>>, until: Instant) {
     let (console, child) = (console.clone(), child.clone());
@@ -381,4 +374,29 @@ fn watch(console: &Arc<Console>, child: &Arc<Mutex<Child>>, until: Instant) {
             let _ = child.lock().unwrap_or_else(|poison| poison.into_inner()).kill();
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status_of(console: &str) -> Option<i32> {
+        let end = Console::new(Instant::now());
+        end.follow(console.as_bytes(), None);
+        end.last_words().and_then(|line| status(&line))
+    }
+
+    #[test]
+    fn the_exit_status_is_found_behind_output_without_a_line_end() {
+        assert_eq!(status_of("up\ncartridge: exit status 7\n"), Some(7));
+        assert_eq!(status_of("donecartridge: exit status 7\r\n\r\n  \n"), Some(7));
+        assert_eq!(status_of("cartridge: exit status 1cartridge: exit status 0"), Some(0));
+    }
+
+    #[test]
+    fn only_the_last_line_is_believed() {
+        assert_eq!(status_of("cartridge: exit status 0\nand then it died\n"), None);
+        assert_eq!(status_of("cartridge: exit status 0 or so\n"), None);
+        assert_eq!(status_of(""), None);
+    }
 }

@@ -113,13 +113,18 @@ fn a_guest_is_killed_at_its_deadline() {
 }
 
 #[test]
-fn a_port_in_use_is_reported_in_qemus_words() {
+fn a_port_in_use_is_reported_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let image = image();
-    let launch = launch(&image).forward(taken.local_addr().unwrap().port(), 80);
-    let error = launch.start().err().unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let error = launch(&image).forward(port, 80).start().err().unwrap();
     assert!(matches!(error.reason, Reason::Ended { .. }), "{error}");
     assert!(error.said.contains("Could not set up host forwarding rule"), "{error}");
+    let next = format!("next: port {port} of 127.0.0.1 is taken");
+    assert!(
+        error.to_string().contains(&next) && error.to_string().contains("--port HOST:80"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -30,7 +30,6 @@ pub struct Forward {
     /// On 127.0.0.1. 0: QEMU picks a free one; see [`Guest::address`].
     pub host: u16,
     pub guest: u16,
-    pub udp: bool,
 }
 
 /// What the guest's network card is plugged into.
@@ -103,11 +102,7 @@ impl Launch {
 
     /// Forwards TCP from the host's 127.0.0.1; `host` 0 lets QEMU pick a free port.
     pub fn forward(mut self, host: u16, guest: u16) -> Launch {
-        self.forwards.push(Forward {
-            host,
-            guest,
-            udp: false,
-        });
+        self.forwards.push(Forward { host, guest });
         self
     }
 
@@ -151,7 +146,13 @@ impl Launch {
         let (ours, theirs) = UnixStream::pair().map_err(|source| Error::io("make a stream for QMP", source))?;
         let started = Instant::now();
         let streams = [Stdio::from(OwnedFd::from(theirs)), Stdio::piped(), Stdio::piped()];
-        let mut child = guard::spawn(QEMU, &command.arguments(), streams)?;
+        let [input, output, errors] = streams;
+        let mut qemu = guard::command(QEMU)?;
+        qemu.args(command.arguments())
+            .stdin(input)
+            .stdout(output)
+            .stderr(errors);
+        let mut child = guard::spawn(qemu, QEMU)?;
         let console = Console::new(started);
         if let (Some(output), Some(errors)) = (child.stdout.take(), child.stderr.take()) {
             let (lines, said, tee) = (console.clone(), console.clone(), self.tee.clone());
@@ -223,18 +224,13 @@ fn readable(path: &Path, what: &str) -> Result<(), Error> {
 pub(crate) fn parse_forwards(usernet: &str) -> Vec<(Forward, SocketAddr)> {
     let forward = |line: &str| {
         let mut words = line.split_ascii_whitespace();
-        let udp = match words.next()? {
-            "TCP[HOST_FORWARD]" => false,
-            "UDP[HOST_FORWARD]" => true,
-            _ => return None,
-        };
+        words.next().filter(|word| *word == "TCP[HOST_FORWARD]")?;
         let host: SocketAddr = format!("{}:{}", words.nth(1)?, words.next()?).parse().ok()?;
         let guest = words.nth(1)?.parse().ok()?;
         Some((
             Forward {
                 host: host.port(),
                 guest,
-                udp,
             },
             host,
         ))
@@ -260,7 +256,6 @@ mod tests {
         let expected = Forward {
             host: 41107,
             guest: 8080,
-            udp: false,
         };
         assert_eq!(parse_forwards(text), [(expected, "127.0.0.1:41107".parse().unwrap())]);
         assert_eq!(parse_forwards("TCP[HOST_FORWARD] 8 nonsense"), []);

@@ -3,7 +3,7 @@
 //! Principles:
 //! - **Always a deadline.** Every wait takes a limit, and a guest may carry a deadline of its own past which it is killed.
 //! - **Nothing stays behind.** Dropping a [`Guest`] kills and reaps QEMU; when this process dies, by whatever signal, the
-//!   Linux kernel kills QEMU with it (see [`guard`](self)).
+//!   Linux kernel kills QEMU with it (see [`guard`]).
 //! - **Every failure can be repeated by hand.** An [`Error`] carries the shell command, what QEMU said, and the console's
 //!   last lines.
 //!
@@ -18,7 +18,7 @@
 mod command;
 mod console;
 mod error;
-mod guard;
+pub mod guard;
 mod guest;
 #[cfg(test)]
 mod guest_tests;

@@ -34,6 +34,8 @@ pub struct Qmp {
 struct Connection {
     stream: UnixStream,
     answers: Receiver<Value>,
+    /// Of the last command: an answer names the command it is for, so one that came too late is never taken for another's.
+    id: u64,
 }
 
 impl Qmp {
@@ -47,7 +49,7 @@ impl Qmp {
         let reason = shutdown_reason.clone();
         let reader = thread::spawn(move || follow(reading, &sender, &reason));
         let qmp = Qmp {
-            connection: Mutex::new(Connection { stream, answers }),
+            connection: Mutex::new(Connection { stream, answers, id: 0 }),
             reader,
             shutdown_reason,
         };
@@ -84,15 +86,15 @@ impl Qmp {
     /// Any QMP command; gives the `return` value.
     pub fn execute(&self, command: &str, arguments: Value, limit: Duration) -> Result<Value, Error> {
         let mut connection = self.connection.lock().unwrap_or_else(|poison| poison.into_inner());
-        while connection.answers.try_recv().is_ok() {} // the answer to a command that ran out of time
-        let request = json!({ "execute": command, "arguments": arguments });
+        connection.id += 1;
+        let request = json!({ "execute": command, "arguments": arguments, "id": connection.id });
         let broken = |source| Error::io(format!("send the QMP command {command}"), source);
         connection.stream.set_write_timeout(Some(limit)).map_err(broken)?;
         connection
             .stream
             .write_all(format!("{request}\n").as_bytes())
             .map_err(broken)?;
-        match connection.answers.recv_timeout(limit) {
+        match connection.answer(limit) {
             Ok(mut answer) if answer.get("return").is_some() => Ok(answer["return"].take()),
             Ok(answer) => {
                 let text = answer["error"]["desc"].as_str().unwrap_or("no reason given").to_owned();
@@ -136,6 +138,20 @@ impl Qmp {
     }
 }
 
+impl Connection {
+    /// The answer to the last command. What answers an earlier one, which ran out of time, is dropped.
+    fn answer(&self, limit: Duration) -> Result<Value, RecvTimeoutError> {
+        let until = Instant::now() + limit;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let answer = self.answers.recv_timeout(left)?;
+            if answer["id"] == self.id {
+                return Ok(answer);
+            }
+        }
+    }
+}
+
 /// Sorts what QEMU sends: answers to the waiter, the one event we keep to its place, the rest to nowhere.
 fn follow(stream: UnixStream, answers: &Sender<Value>, shutdown_reason: &Mutex<Option<String>>) {
     for line in BufReader::new(stream).lines() {
@@ -160,7 +176,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(5);
 
-    /// A peer that answers each line it reads with the next of `script`.
+    /// A peer that answers each line it reads with the next of `script`; `ID` stands for that line's id.
     fn scripted(script: &'static [&'static str]) -> UnixStream {
         let (ours, theirs) = UnixStream::pair().unwrap();
         thread::spawn(move || {
@@ -168,7 +184,11 @@ mod tests {
             writer.write_all(b"{\"QMP\": {}}\r\n").unwrap();
             let mut requests = BufReader::new(theirs).lines();
             for answer in script {
-                let _request = requests.next();
+                let request: Value = requests
+                    .next()
+                    .and_then(|line| serde_json::from_str(&line.ok()?).ok())
+                    .unwrap_or_default();
+                let answer = answer.replace("ID", &request["id"].to_string());
                 writer.write_all(answer.as_bytes()).unwrap();
             }
         });
@@ -178,15 +198,27 @@ mod tests {
     #[test]
     fn answers_errors_and_events_are_told_apart() {
         let script = &[
-            "{\"return\": {}}\n",
-            "not json\n{\"event\": \"SHUTDOWN\", \"data\": {\"reason\": \"guest-reset\"}}\n{\"return\": {\"status\": \"running\"}}\n",
-            "{\"error\": {\"desc\": \"no such thing\"}}\n",
+            "{\"return\": {}, \"id\": ID}\n",
+            "not json\n{\"event\": \"SHUTDOWN\", \"data\": {\"reason\": \"guest-reset\"}}\n{\"return\": {\"status\": \"running\"}, \"id\": ID}\n",
+            "{\"error\": {\"desc\": \"no such thing\"}, \"id\": ID}\n",
         ];
         let qmp = Qmp::connect(scripted(script), LIMIT).unwrap();
         assert_eq!(qmp.status(LIMIT).unwrap(), RunState::Running);
         assert_eq!(qmp.shutdown_reason().as_deref(), Some("guest-reset"));
         assert!(qmp.powerdown(LIMIT).unwrap_err().to_string().contains("no such thing"));
         assert!(qmp.quit(LIMIT).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_comes_too_late_is_not_taken_for_the_next_ones() {
+        let script = &[
+            "{\"return\": {}, \"id\": ID}\n",
+            "", // too late: it comes with the next
+            "{\"return\": {\"status\": \"paused\"}, \"id\": 2}\n{\"return\": {\"status\": \"running\"}, \"id\": ID}\n",
+        ];
+        let qmp = Qmp::connect(scripted(script), LIMIT).unwrap();
+        assert!(qmp.status(Duration::from_millis(20)).unwrap_err().is_deadline());
+        assert_eq!(qmp.status(LIMIT).unwrap(), RunState::Running);
     }
 
     #[test]

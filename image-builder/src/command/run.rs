@@ -252,13 +252,7 @@ fn follow(guest: &Guest, ports: &[u16], options: &Options) -> Result<ExitCode, E
 /// The host port of the first of the app's ports, or of whatever is forwarded.
 fn url_port(guest: &Guest, ports: &[u16]) -> Option<u16> {
     let app = ports.iter().find_map(|port| guest.address(*port).ok());
-    let any = || {
-        guest
-            .forwards()
-            .iter()
-            .find(|(forward, _)| !forward.udp)
-            .map(|(_, address)| *address)
-    };
+    let any = || guest.forwards().first().map(|(_, address)| *address);
     app.or_else(any).map(|address| address.port())
 }
 
