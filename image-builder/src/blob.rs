@@ -3,10 +3,12 @@
 //! Layout, all numbers little-endian u32: the magic `CFS1`, the number of entries, then per entry `path_offset`, `path_len`,
 //! `data_offset`, `data_len` (offsets from the start of the blob), then the bytes. Paths are sorted bytewise, without a leading slash.
 
+use crate::advice;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 4] = b"CFS1";
@@ -21,14 +23,29 @@ pub struct Files(BTreeMap<String, Vec<u8>>);
 pub enum Error {
     Read(PathBuf, io::Error),
     NotText(PathBuf),
+    /// A symbolic link to a folder that it lies in.
+    Loop(PathBuf),
+    /// A pipe, a socket, a device.
+    NotAFile(PathBuf),
     TooLarge(u64),
+    TooMany,
     Malformed(&'static str),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Read(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Error::Read(path, error) => write!(f, "cannot read {}: {error}{}", path.display(), advice::next(error)),
+            Error::Loop(path) => write!(
+                f,
+                "{} leads back to a folder that it lies in: there would be no end of files\n  next: remove that symbolic link",
+                path.display()
+            ),
+            Error::NotAFile(path) => write!(
+                f,
+                "{} is neither a file nor a folder\n  next: move it out of the folder that `files` names",
+                path.display()
+            ),
             Error::NotText(path) => {
                 write!(
                     f,
@@ -39,16 +56,25 @@ impl fmt::Display for Error {
             Error::TooLarge(bytes) => {
                 write!(
                     f,
-                    "the files of the app add up to {bytes} bytes; an image holds at most 1 GiB of them"
+                    "the files of the app add up to {bytes} bytes; an image holds at most 1 GiB of them\n  next: serve large files from elsewhere"
                 )
             }
-            Error::Malformed(what) => write!(f, "the image's file table is damaged: {what}"),
+            Error::TooMany => write!(
+                f,
+                "the app has more than {MOST} files\n  next: look for symbolic links that multiply them, or pack them"
+            ),
+            Error::Malformed(what) => write!(
+                f,
+                "the image's file table is damaged: {what}\n  next: build the image again"
+            ),
         }
     }
 }
 
 /// More than this would not leave room for offsets, nor fit the machines this is for.
 const LARGEST: u64 = 1 << 30;
+/// Symbolic links can multiply files without end; nobody compiles in so many on purpose.
+const MOST: usize = 65_536;
 
 impl Files {
     pub fn insert(&mut self, path: impl Into<String>, data: Vec<u8>) {
@@ -57,23 +83,42 @@ impl Files {
 
     /// Adds every file below `folder` as `prefix/relative path`; symbolic links are followed.
     pub fn insert_folder(&mut self, prefix: &str, folder: &Path) -> Result<(), Error> {
-        let entries = fs::read_dir(folder).map_err(|error| Error::Read(folder.into(), error))?;
-        for entry in entries {
-            let entry = entry.map_err(|error| Error::Read(folder.into(), error))?;
+        self.insert_below(prefix, folder, &mut Vec::new())
+    }
+
+    /// As [`Files::insert_folder`]; `above` has device and inode of each folder on the way here.
+    fn insert_below(&mut self, prefix: &str, folder: &Path, above: &mut Vec<(u64, u64)>) -> Result<(), Error> {
+        let unreadable = |path: &Path| {
+            let path = path.to_path_buf();
+            move |error| Error::Read(path, error)
+        };
+        let own = fs::metadata(folder).map_err(unreadable(folder))?;
+        let own = (own.dev(), own.ino());
+        if above.contains(&own) {
+            return Err(Error::Loop(folder.into()));
+        }
+        above.push(own);
+        for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
+            let entry = entry.map_err(unreadable(folder))?;
             let path = entry.path();
             let name = entry.file_name();
             let name = name.to_str().ok_or_else(|| Error::NotText(path.clone()))?;
             let inside = format!("{prefix}/{name}");
-            let kind = fs::metadata(&path).map_err(|error| Error::Read(path.clone(), error))?;
+            let kind = fs::metadata(&path).map_err(unreadable(&path))?;
             if kind.is_dir() {
-                self.insert_folder(&inside, &path)?;
+                self.insert_below(&inside, &path, above)?;
+            } else if !kind.is_file() {
+                // Reading a pipe would wait for a writer, for ever.
+                return Err(Error::NotAFile(path));
+            } else if kind.len() > LARGEST {
+                return Err(Error::TooLarge(kind.len()));
+            } else if self.0.len() >= MOST {
+                return Err(Error::TooMany);
             } else {
-                self.insert(
-                    inside,
-                    fs::read(&path).map_err(|error| Error::Read(path.clone(), error))?,
-                );
+                self.insert(inside, fs::read(&path).map_err(unreadable(&path))?);
             }
         }
+        above.pop();
         Ok(())
     }
 
@@ -182,6 +227,34 @@ mod tests {
             ["public/deep/er/y", "public/index.html"]
         );
         assert_eq!(files.get("public/index.html"), Some(&b"x"[..]));
+    }
+
+    #[test]
+    fn links_that_lead_back_and_pipes_are_refused_and_other_links_followed() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("real")).unwrap();
+        fs::write(root.join("real/x"), "x").unwrap();
+        symlink("real", root.join("again")).unwrap();
+        let insert = || {
+            let mut files = Files::default();
+            files.insert_folder("f", root).map(|()| files)
+        };
+        let files = insert().unwrap();
+        assert_eq!(
+            files.iter().map(|(path, _)| path).collect::<Vec<_>>(),
+            ["f/again/x", "f/real/x"]
+        );
+
+        symlink("..", root.join("real/up")).unwrap();
+        assert!(matches!(insert(), Err(Error::Loop(_))), "{:?}", insert());
+        fs::remove_file(root.join("real/up")).unwrap();
+
+        let pipe = root.join("pipe");
+        let shell = xshell::Shell::new().unwrap();
+        xshell::cmd!(shell, "mkfifo {pipe}").quiet().run().unwrap();
+        assert!(matches!(insert(), Err(Error::NotAFile(path)) if path == pipe));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The `cartridge` command: a thin shell over [`command::run`], which does the work and says what went wrong.
 
+mod advice;
 mod blob;
 mod command;
 mod compile;
 mod elf;
 mod fault;
 mod manifest;
+mod member;
 mod package;
 mod process;
 mod sizes;

@@ -59,10 +59,13 @@ impl fmt::Display for Error {
                     folder.display()
                 )
             }
-            Error::Cargo(said) => write!(f, "cargo cannot read the package:\n{said}"),
+            Error::Cargo(said) => write!(
+                f,
+                "cargo cannot read the package:\n{said}\n  next: mend the Cargo.toml it names"
+            ),
             Error::Unreadable(what) => write!(
                 f,
-                "`cargo metadata` gave no {what}: is this cargo far too new or too old?"
+                "`cargo metadata` gave no {what}: is this cargo far too new or too old?\n  next: install Rust 1.91 or newer"
             ),
             Error::NoBinary(folder) => {
                 write!(f, "{} builds no binary\n  next: add src/main.rs", folder.display())

@@ -1,20 +1,25 @@
 //! A Linux process under supervision: its output by lines, a deadline, an orderly stop. It does not outlive us.
 
 use crate::command::Error;
-use rustix::process::{Pid, Signal, kill_process};
+use qemu::guard;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+use std::cell::Cell;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// A line may be this long; a longer one is cut into several.
 const LONGEST_LINE: u64 = 1 << 20;
+/// How often a process is looked at that is silent.
+const LOOK: Duration = Duration::from_millis(20);
+/// For the rest of its output once a process has ended; a process of its own that it left behind may hold the pipe open for ever.
+const LAST_LINES_LIMIT: Duration = Duration::from_secs(5);
 
 /// What happened next.
 #[derive(Debug)]
@@ -23,148 +28,184 @@ pub enum Event {
     Line(String),
     Interrupted,
     Deadline,
+    /// It ended, and all it wrote has been told.
     Ended(ExitStatus),
 }
 
-/// A running process. Dropping it kills it.
+/// What other threads tell the one that waits.
+enum Message {
+    Line(String),
+    OutputEnded,
+    Interrupted,
+}
+
+/// A running process. Dropping it kills it, and what it started in its process group.
 pub struct Process {
     child: Mutex<Child>,
-    events: Receiver<Event>,
-    sender: Sender<Event>,
-    asked: AtomicBool,
+    /// Also the number of its process group.
+    pid: Option<Pid>,
+    started: Instant,
+    messages: Receiver<Message>,
+    sender: Sender<Message>,
+    output_ended: Cell<bool>,
+    ended: Cell<Option<Instant>>,
 }
 
 /// Ends a wait for events from another thread.
-pub struct Interrupter(Sender<Event>);
+pub struct Interrupter(Sender<Message>);
 
 impl Interrupter {
     pub fn interrupt(&self) {
         // Nobody listens any more when the process has ended.
-        let _ = self.0.send(Event::Interrupted);
+        let _ = self.0.send(Message::Interrupted);
+    }
+}
+
+/// A process with all that it started and that stayed in its process group.
+#[derive(Clone, Copy)]
+pub struct Group(Option<Pid>);
+
+impl Group {
+    /// Asks all of it to stop, and kills what is still there at the end of `grace`.
+    pub fn stop(self, grace: Duration) {
+        let until = Instant::now() + grace;
+        self.signal(Signal::TERM);
+        while self.is_there() && Instant::now() < until {
+            thread::sleep(LOOK);
+        }
+        self.kill();
+    }
+
+    pub fn kill(self) {
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(self, signal: Signal) {
+        // No such group: all of it has ended.
+        let _ = self.0.map(|group| kill_process_group(group, signal));
+    }
+
+    fn is_there(self) -> bool {
+        self.0.is_some_and(|group| test_kill_process_group(group).is_ok())
     }
 }
 
 impl Process {
     /// Starts `program` in `folder`, with one more environment variable. Its errors go where ours go.
     ///
-    /// `setpriv --pdeathsig` has Linux end it should we be killed; where that program is missing, only an orderly end of ours ends it.
+    /// It has a process group of its own: Ctrl-C reaches us alone, and we ask it to stop, once.
     pub fn start(
         program: &Path,
         arguments: &[OsString],
         folder: &Path,
         (variable, value): (&str, &Path),
     ) -> Result<Self, Error> {
-        let mut command = match has_setpriv() {
-            true => Command::new("setpriv"),
-            false => Command::new(program),
-        };
-        if has_setpriv() {
-            command.args(["--pdeathsig", "KILL"]).arg(program);
-        }
+        let mut command = guard::command(program)?;
         command.args(arguments).current_dir(folder).env(variable, value);
-        // A group of its own: Ctrl-C reaches us alone, and we ask it to stop, once.
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(Error::io("start", program))?;
-        let (sender, events) = channel();
+        let started = Instant::now();
+        let mut child = guard::spawn(command, &program.display().to_string())?;
+        let (sender, messages) = channel();
         if let Some(output) = child.stdout.take() {
             let sender = sender.clone();
-            thread::spawn(move || follow(BufReader::new(output), &sender));
+            thread::spawn(move || {
+                follow(BufReader::new(output), &sender);
+                let _ = sender.send(Message::OutputEnded);
+            });
         }
         Ok(Self {
+            pid: i32::try_from(child.id()).ok().and_then(Pid::from_raw),
             child: Mutex::new(child),
-            events,
+            started,
+            messages,
             sender,
-            asked: AtomicBool::new(false),
+            output_ended: Cell::new(false),
+            ended: Cell::new(None),
         })
+    }
+
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     pub fn interrupter(&self) -> Interrupter {
         Interrupter(self.sender.clone())
     }
 
+    pub fn group(&self) -> Group {
+        Group(self.pid)
+    }
+
     /// The next event, or [`Event::Deadline`] once `until` has come.
     pub fn next(&self, until: Option<Instant>) -> Result<Event, Error> {
         loop {
-            let step = Duration::from_millis(50);
-            let left = until.map_or(step, |until| until.saturating_duration_since(Instant::now()).min(step));
-            match self.events.recv_timeout(left) {
-                Ok(event) => return Ok(event),
+            let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()).min(LOOK));
+            match self.messages.recv_timeout(left) {
+                Ok(Message::Line(line)) => return Ok(Event::Line(line)),
+                Ok(Message::Interrupted) => return Ok(Event::Interrupted),
+                Ok(Message::OutputEnded) => self.output_ended.set(true),
                 Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => {}
             }
-            if let Some(status) = self.child().try_wait().map_err(Error::io("wait for", "the app"))? {
-                // Its last lines may still be on their way through the pipe.
-                return match self.events.recv_timeout(step) {
-                    Ok(event) => Ok(event),
-                    Err(_) => Ok(Event::Ended(status)),
-                };
-            }
-            if until.is_some_and(|until| Instant::now() >= until) {
+            if let Some(status) = self.status()? {
+                let ended = self.ended.get().unwrap_or_else(Instant::now);
+                self.ended.set(Some(ended));
+                // Its last lines may still be on their way through the pipe; the end of the output comes after them.
+                if self.output_ended.get() || ended.elapsed() > LAST_LINES_LIMIT {
+                    return Ok(Event::Ended(status));
+                }
+            } else if until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(Event::Deadline);
             }
         }
     }
 
-    pub fn asked_to_stop(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
-    }
-
     /// Sends SIGTERM, which the agent takes as a request to stop in order.
     pub fn ask_to_stop(&self) -> Result<(), Error> {
-        self.asked.store(true, Ordering::Relaxed);
+        // Held meanwhile: nobody else may reap it, so the number is still its own.
         let mut child = self.child();
         if child.try_wait().map_err(Error::io("wait for", "the app"))?.is_some() {
             return Ok(());
         }
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let sent = pid.map_or(Ok(()), |pid| kill_process(pid, Signal::TERM));
+        let sent = self.pid.map_or(Ok(()), |pid| kill_process(pid, Signal::TERM));
         sent.map_err(|error| Error::io("stop", "the app")(error.into()))
     }
 
+    /// Kills it and all of its process group.
     pub fn kill(&self) -> Result<ExitStatus, Error> {
-        let mut child = self.child();
-        child
-            .kill()
-            .and_then(|()| child.wait())
-            .map_err(Error::io("kill", "the app"))
+        self.group().kill();
+        self.child().wait().map_err(Error::io("kill", "the app"))
     }
 
-    fn child(&self) -> std::sync::MutexGuard<'_, Child> {
+    fn status(&self) -> Result<Option<ExitStatus>, Error> {
+        self.child().try_wait().map_err(Error::io("wait for", "the app"))
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
         self.child.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !matches!(self.child().try_wait(), Ok(Some(_))) {
+        if !matches!(self.status(), Ok(Some(_))) {
             // It may end by itself in between; then there is nothing to kill.
             let _ = self.kill();
         }
     }
 }
 
-fn follow(mut output: impl BufRead, sender: &Sender<Event>) {
-    use std::io::Read;
+fn follow(mut output: impl BufRead, sender: &Sender<Message>) {
     let mut line = Vec::new();
-    while output
-        .by_ref()
-        .take(LONGEST_LINE)
-        .read_until(b'\n', &mut line)
-        .is_ok_and(|count| count > 0)
-    {
-        let text = String::from_utf8_lossy(&line)
-            .trim_end_matches(['\n', '\r'])
-            .to_string();
-        if sender.send(Event::Line(text)).is_err() {
+    let mut read =
+        |line: &mut Vec<u8>| -> io::Result<usize> { output.by_ref().take(LONGEST_LINE).read_until(b'\n', line) };
+    while read(&mut line).is_ok_and(|count| count > 0) {
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches(['\n', '\r']).to_owned();
+        if sender.send(Message::Line(text)).is_err() {
             return;
         }
         line.clear();
     }
-}
-
-fn has_setpriv() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join("setpriv").is_file())
 }
 
 /// The exit status as a shell gives it: 128 and the signal's number for a process that a signal ended.
@@ -219,6 +260,35 @@ mod tests {
             panic!("still there")
         };
         assert_eq!(exit_status(status), 128 + 15);
+    }
+
+    /// The output goes on after the process has ended, as it does when its reader had no time yet.
+    #[test]
+    fn no_line_is_lost_at_the_end() {
+        let process = start("(sleep 0.3; echo last) & echo first");
+        let mut lines = Vec::new();
+        while let Event::Line(line) = process.next(soon()).unwrap() {
+            lines.push(line);
+        }
+        assert_eq!(lines, ["first", "last"]);
+    }
+
+    #[test]
+    fn a_process_is_killed_with_what_it_started() {
+        let process = start("sleep 600 & echo $!; wait");
+        let Event::Line(sleep) = process.next(soon()).unwrap() else {
+            panic!("no line")
+        };
+        drop(process);
+        let until = Instant::now() + Duration::from_secs(20);
+        let alive = || {
+            let stat = std::fs::read_to_string(format!("/proc/{sleep}/stat"));
+            stat.is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        while alive() {
+            assert!(Instant::now() < until, "process {sleep} is left behind");
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl fmt::Display for Error {
             ),
             Error::NotACheckout(path) => write!(
                 f,
-                "{HOME_VARIABLE} is {}, which has no kernel-glue/link.ld\n  next: set it to the folder that holds ./cartridge",
+                "{HOME_VARIABLE} is {}, which has no kernel-glue/Cargo.toml and image-builder/\n  next: set it to the folder that holds ./cartridge",
                 path.display()
             ),
         }

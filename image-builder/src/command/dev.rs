@@ -1,10 +1,12 @@
 //! `dev`: the same app and agent as an ordinary Linux process.
 
 use super::arguments::{Arguments, Next};
-use super::run::{INTERRUPTED, READY_LIMIT, STOP_GRACE, TIMED_OUT};
+use super::run::{INTERRUPTED, READY_LIMIT, TIMED_OUT, stop_grace};
+use super::screen::{OUTPUT_CLOSED, note, print};
 use super::signals::Signals;
 use super::{Command, Error, ready, shell};
 use crate::manifest::{DEFAULTS_PATH, Manifest};
+use crate::member::{self, Member};
 use crate::package::Package;
 use crate::process::{self, Event, Process};
 use crate::workspace::Workspace;
@@ -79,8 +81,21 @@ fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
     let package = Package::read(&shell, &Workspace::find()?.root, Path::new(&app))?;
     let manifest = Manifest::read(&package.folder, &package.name, &package.version)?;
     let program = compile(&shell, &package, options.release)?;
-    let folder = agent_folder(&manifest, options.payload.as_deref())?;
-    supervise(&program, &package.folder, &folder, &manifest, &options)
+    let payload = options.payload.as_deref().map(member::payload).transpose()?;
+    let signals = Signals::catch()?;
+    let folder = agent_folder(&manifest, payload.as_deref())?;
+    let left_behind = folder.path().to_path_buf();
+    signals.on_second(move || _ = fs::remove_dir_all(left_behind));
+    let member = Member::new(manifest.launch_params().as_bytes(), &payload.unwrap_or_default());
+    let process = Process::start(
+        &program,
+        &options.arguments,
+        &package.folder,
+        (FOLDER_VARIABLE, folder.path()),
+    )?;
+    let interrupter = process.interrupter();
+    signals.on_first(move || interrupter.interrupt());
+    supervise(&process, &member, &options)
 }
 
 fn same_port(arguments: &mut Arguments, option: &str) -> Result<(), Error> {
@@ -110,7 +125,7 @@ fn compile(shell: &Shell, package: &Package, release: bool) -> Result<PathBuf, E
 }
 
 /// The files that an image would offer its agent; the folder goes with its handle.
-fn agent_folder(manifest: &Manifest, payload: Option<&Path>) -> Result<TempDir, Error> {
+fn agent_folder(manifest: &Manifest, payload: Option<&[u8]>) -> Result<TempDir, Error> {
     let folder = tempfile::Builder::new()
         .prefix("cartridge-")
         .tempdir()
@@ -119,75 +134,89 @@ fn agent_folder(manifest: &Manifest, payload: Option<&Path>) -> Result<TempDir, 
     let defaults = folder.path().join(name);
     fs::write(&defaults, manifest.launch_params()).map_err(Error::io("write", &defaults))?;
     if let Some(payload) = payload {
-        fs::copy(payload, folder.path().join("payload")).map_err(Error::io("read the payload", payload))?;
+        let path = folder.path().join("payload");
+        fs::write(&path, payload).map_err(Error::io("write", &path))?;
     }
     Ok(folder)
 }
 
-fn supervise(
-    program: &Path,
-    app: &Path,
-    folder: &TempDir,
-    manifest: &Manifest,
-    options: &Options,
-) -> Result<ExitCode, Error> {
-    let signals = Signals::catch()?;
-    let started = Instant::now();
-    let process = Process::start(program, &options.arguments, app, (FOLDER_VARIABLE, folder.path()))?;
-    let interrupter = process.interrupter();
-    signals.on_first(move || interrupter.interrupt());
+/// Why the app is to stop before it ends by itself.
+#[derive(Clone, Copy, PartialEq)]
+enum Stopping {
+    Ready,
+    Interrupted,
+    OutputClosed,
+    TimeIsUp,
+}
 
+impl Stopping {
+    /// The exit status when the app's own does not count.
+    fn status(self) -> u8 {
+        match self {
+            Stopping::Ready => 0,
+            Stopping::Interrupted => INTERRUPTED,
+            Stopping::OutputClosed => OUTPUT_CLOSED,
+            Stopping::TimeIsUp => TIMED_OUT,
+        }
+    }
+}
+
+/// Shows the app's output until it ends; gives the exit status.
+fn supervise(process: &Process, member: &Member, options: &Options) -> Result<ExitCode, Error> {
+    let (started, grace) = (process.started(), stop_grace(member));
     let limit = options.timeout.or(options.until_ready.then_some(READY_LIMIT));
     let mut end = limit.map(|limit| started + limit);
-    let mut stopping = None;
+    let (mut ready, mut stopping) = (false, None);
     loop {
-        match process.next(end)? {
+        let event = process.next(end)?;
+        let mut why = None;
+        match event {
             Event::Line(line) => {
-                println!("{line}");
-                if stopping.is_none() && ready::is_active(&line) {
-                    println!("{}", ready::line(manifest.ports.first().copied(), started.elapsed()));
-                    if options.until_ready {
-                        stopping = Some(0);
-                    }
+                let mut shown = print(&line);
+                if !ready && ready::is_active(&line) {
+                    ready = true;
+                    shown &= print(&ready::line(member.ports.first().copied(), started.elapsed()));
+                    why = options.until_ready.then_some(Stopping::Ready);
+                }
+                if !shown {
+                    why = Some(Stopping::OutputClosed);
                 }
             }
-            Event::Interrupted if stopping.is_none() => {
-                eprintln!("cartridge: stopping the app; Ctrl-C again kills it");
-                stopping = Some(INTERRUPTED);
-            }
-            Event::Interrupted => {}
-            Event::Deadline if stopping.is_none() => {
-                eprintln!(
-                    "cartridge: time is up{}",
-                    if options.until_ready {
-                        ", and the app is not ready"
-                    } else {
-                        ""
-                    }
-                );
-                stopping = Some(TIMED_OUT);
-            }
+            Event::Interrupted => why = Some(Stopping::Interrupted),
+            Event::Deadline if stopping.is_none() => why = Some(Stopping::TimeIsUp),
             Event::Deadline => {
-                eprintln!(
-                    "cartridge: the app did not stop within {} s; it is killed",
-                    STOP_GRACE.as_secs()
-                );
+                note(format_args!(
+                    "the app did not stop within {} s; it is killed",
+                    grace.as_secs()
+                ));
                 process.kill()?;
-                return Ok(stopping.unwrap_or(TIMED_OUT).max(1).into());
+                return Ok(stopping.map_or(TIMED_OUT, Stopping::status).max(1).into());
             }
             Event::Ended(status) => {
                 let own = process::exit_status(status);
                 return Ok(match stopping {
-                    // An orderly stop after Ctrl-C has the app's own status, as in a virtual machine.
-                    Some(INTERRUPTED) | None if options.until_ready => own.max(1).into(),
-                    Some(INTERRUPTED) | None => own.into(),
-                    Some(status) => status.into(),
+                    // An orderly stop has the app's own status, as in a virtual machine.
+                    Some(Stopping::Interrupted | Stopping::OutputClosed) | None if options.until_ready => {
+                        own.max(1).into()
+                    }
+                    Some(Stopping::Interrupted | Stopping::OutputClosed) | None => own.into(),
+                    Some(why) => why.status().into(),
                 });
             }
         }
-        if stopping.is_some() && !process.asked_to_stop() {
+        if let (None, Some(why)) = (stopping, why) {
+            match why {
+                Stopping::Ready => {}
+                Stopping::Interrupted => note("stopping the app; Ctrl-C again kills it"),
+                Stopping::OutputClosed => note("nobody reads the output any more; stopping the app"),
+                Stopping::TimeIsUp if options.until_ready => {
+                    note("time is up, and the app is not ready; next: its last lines say what it waits for");
+                }
+                Stopping::TimeIsUp => note("time is up"),
+            }
+            stopping = Some(why);
             process.ask_to_stop()?;
-            end = Some(Instant::now() + STOP_GRACE);
+            end = Some(Instant::now() + grace);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Why a command failed, in words for its user.
 
+use crate::advice;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ pub enum Error {
     Qemu(Box<qemu::Error>),
     Symbols(String),
     Exists(PathBuf),
+    /// An app without an image; its folder as given.
+    NotBuilt(PathBuf),
     /// A program that said why itself.
     Failed(&'static str),
     Io {
@@ -61,8 +64,15 @@ impl fmt::Display for Error {
             Self::Qemu(error) => error.fmt(f),
             Self::Symbols(what) => write!(f, "the symbols cannot be read: {what}\n  next: build the app again"),
             Self::Exists(path) => write!(f, "{} exists already\n  next: choose another name", path.display()),
-            Self::Failed(what) => write!(f, "`{what}` failed, as it says above"),
-            Self::Io { doing, path, error } => write!(f, "cannot {doing} {}: {error}", path.display()),
+            Self::NotBuilt(app) => write!(
+                f,
+                "{app} has no image yet\n  next: ./cartridge build {app}",
+                app = app.display()
+            ),
+            Self::Failed(what) => write!(f, "`{what}` failed, as it says above\n  next: mend that and try again"),
+            Self::Io { doing, path, error } => {
+                write!(f, "cannot {doing} {}: {error}{}", path.display(), advice::next(error))
+            }
         }
     }
 }

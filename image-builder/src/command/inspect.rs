@@ -1,12 +1,17 @@
 //! `inspect`: what is in an image.
 
 use super::arguments::{Arguments, Next};
-use super::{Command, Error};
+use super::screen::print;
+use super::{Command, Error, shell};
 use crate::blob::Files;
 use crate::elf::{self, read::Executable};
-use crate::manifest::DEFAULTS_PATH;
+use crate::manifest::{DEFAULTS_PATH, Manifest};
+use crate::package::Package;
 use crate::sizes::{self, Share};
+use crate::workspace::Workspace;
+use cartridge_agent_core::parameters::Parameters;
 use serde_json::{Value, json};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -51,25 +56,31 @@ fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
         }
     }
     let image = arguments.required(image, "image", "target/cartridge/hello/hello.elf")?;
-    let report = inspect(&find(Path::new(&image)))?;
-    match json {
-        true => println!("{}", report.json()),
-        false => report.print(),
-    }
+    let report = inspect(&find(Path::new(&image))?)?;
+    let text = if json {
+        report.json().to_string()
+    } else {
+        report.to_string()
+    };
+    // Where nobody reads to the end (`| head`), there is no harm in that.
+    print(text.trim_end());
     Ok(ExitCode::SUCCESS)
 }
 
 /// The image itself, or that of the app with this name.
-fn find(given: &Path) -> PathBuf {
-    let built = || {
-        let name = given.file_name()?;
-        let folder = crate::workspace::Workspace::find().ok()?.image_folder(name.to_str()?);
-        let image = folder.join(name).with_extension("elf");
-        image.is_file().then_some(image)
-    };
-    match given.is_file() {
-        true => given.into(),
-        false => built().unwrap_or_else(|| given.into()),
+fn find(given: &Path) -> Result<PathBuf, Error> {
+    if given.is_file() {
+        return Ok(given.into());
+    }
+    let workspace = Workspace::find()?;
+    let package = Package::read(&shell()?, &workspace.root, given)?;
+    let manifest = Manifest::read(&package.folder, &package.name, &package.version)?;
+    let image = workspace
+        .image_folder(&manifest.name)
+        .join(format!("{}.elf", manifest.name));
+    match image.is_file() {
+        true => Ok(image),
+        false => Err(Error::NotBuilt(given.into())),
     }
 }
 
@@ -109,12 +120,8 @@ fn segment(segment: &elf::Segment<'_>) -> Value {
 
 impl Report {
     fn defaults(&self) -> Vec<(&str, &str)> {
-        let text = self
-            .files
-            .get(DEFAULTS_PATH)
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .unwrap_or_default();
-        text.split(',').filter_map(|pair| pair.split_once('=')).collect()
+        let text = self.files.get(DEFAULTS_PATH).unwrap_or_default();
+        Parameters::new(text, b"").iter().collect()
     }
 
     fn json(&self) -> Value {
@@ -140,50 +147,56 @@ impl Report {
             "crates": self.shares.as_ref().map(|shares| shares.iter().map(share).collect::<Vec<_>>()),
         })
     }
+}
 
-    fn print(&self) {
-        println!("{}: {} bytes", self.path.display(), self.bytes);
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {} bytes", self.path.display(), self.bytes)?;
         let pvh = self
             .pvh_entry
             .map_or("no PVH entry note".into(), |entry| format!("PVH entry {entry:#x}"));
-        println!("entry {:#x}, {pvh}\n", self.entry);
-        println!(
+        writeln!(f, "entry {:#x}, {pvh}\n", self.entry)?;
+        writeln!(
+            f,
             "  {:8} {:5} {:>10} {:>12} {:>12}",
             "segment", "perm", "address", "file bytes", "memory bytes"
-        );
+        )?;
         for segment in &self.segments {
             let number = |key: &str| segment[key].as_u64().unwrap_or_default();
-            println!(
+            writeln!(
+                f,
                 "  {:8} {:5} {:>10} {:>12} {:>12}",
                 segment["type"].as_str().unwrap_or_default(),
                 segment["permissions"].as_str().unwrap_or_default(),
                 format!("{:#x}", number("address")),
                 number("file_bytes"),
                 number("memory_bytes"),
-            );
+            )?;
         }
-        println!("\n  {:>10} file", "bytes");
+        writeln!(f, "\n  {:>10} file", "bytes")?;
         for (path, data) in self.files.iter() {
-            println!("  {:>10} {path}", data.len());
+            writeln!(f, "  {:>10} {path}", data.len())?;
         }
-        println!("\n  defaults");
+        writeln!(f, "\n  defaults")?;
         for (key, value) in self.defaults() {
-            println!("    {key}={value}");
+            writeln!(f, "    {key}={value}")?;
         }
         match &self.shares {
-            None => println!(
+            None => writeln!(
+                f,
                 "\n  bytes per crate: no {} here",
                 self.path.with_extension("debug.elf").display()
             ),
             Some(shares) => {
-                println!("\n  {:>10} {:>6} crate", "bytes", "share");
+                writeln!(f, "\n  {:>10} {:>6} crate", "bytes", "share")?;
                 for Share { name, bytes } in shares {
-                    println!(
+                    writeln!(
+                        f,
                         "  {bytes:>10} {:>5.1}% {name}",
                         *bytes as f64 * 100.0 / self.bytes.max(1) as f64
-                    );
+                    )?;
                 }
-                println!("  {:>10} {:>5}  all of the image", self.bytes, "");
+                writeln!(f, "  {:>10} {:>5}  all of the image", self.bytes, "")
             }
         }
     }

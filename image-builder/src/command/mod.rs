@@ -9,6 +9,7 @@ mod inspect;
 mod new;
 mod ready;
 mod run;
+mod screen;
 mod signals;
 mod test;
 mod test_lint;

@@ -1,18 +1,20 @@
 //! `run`: boots an app's image under QEMU.
 
 use super::arguments::{Arguments, Next};
+use super::screen::{OUTPUT_CLOSED, Screen, note};
 use super::signals::Signals;
 use super::{Command, Error, build, ready};
 use crate::blob::Files;
 use crate::elf;
 use crate::fault::Reader;
 use crate::manifest::{DEFAULT_MEMORY, DEFAULTS_PATH};
+use crate::member::{self, Member};
 use qemu::{Accel, Firmware, Guest, Launch, Machine};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub const COMMAND: Command = Command {
@@ -31,7 +33,7 @@ usage: ./cartridge run APP|IMAGE [OPTIONS] [-- ARGUMENTS FOR THE APP]
   --memory MIB                  default: the manifest's
   --cpus N                      virtual CPUs present (default: 1; the kernel uses one)
   --port HOST:GUEST             forward a TCP port of 127.0.0.1; repeatable; HOST 0: any free one
-                                (default: the manifest's ports under the same number, or a free one)
+                                (default: each of the payload's or the manifest's ports, under the same number or a free one)
   --payload FILE                launch parameters (KEY=VALUE,KEY=VALUE) for the agent
   --accel auto|kvm|tcg          default: auto, KVM where a probe proves that it works
   --timeout SECS                end the guest after so long (exit status 124)
@@ -39,7 +41,7 @@ usage: ./cartridge run APP|IMAGE [OPTIONS] [-- ARGUMENTS FOR THE APP]
   --locked                      fail rather than change Cargo.lock
 
 Shows the console, then `ready http://127.0.0.1:PORT after N ms`; its exit status is the guest's.
-Ctrl-C asks the guest to stop, a second one kills it.
+Ctrl-C asks the guest to stop (on q35 and pc; a microvm has no power button and is ended at once), a second one kills it.
 ";
 
 const OPTIONS: [&str; 11] = [
@@ -56,8 +58,8 @@ const OPTIONS: [&str; 11] = [
     "--help",
 ];
 
-/// For a guest that was asked to stop: the agent's drain deadline and then some.
-pub const STOP_GRACE: Duration = Duration::from_secs(30);
+/// For what was asked to stop, beyond the time that its payload gives it for its work: to stop, and to say so.
+const STOP_MARGIN: Duration = Duration::from_secs(20);
 /// For `--until-ready` without `--timeout`.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
 /// A `run` without `--timeout` goes on until its user ends it; waits are this long at a time.
@@ -89,8 +91,14 @@ struct Options {
 struct Image {
     path: PathBuf,
     twin: PathBuf,
-    ports: Vec<u16>,
+    /// The launch parameters compiled in.
+    defaults: Vec<u8>,
     memory: u32,
+}
+
+/// How long a member may take to stop in order.
+pub fn stop_grace(member: &Member) -> Duration {
+    member.drain + STOP_MARGIN
 }
 
 fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
@@ -116,20 +124,21 @@ fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
     }
     let app = arguments.required(app, "app", "apps/hello")?;
     let image = find_image(Path::new(&app), options.locked)?;
-    let launch = describe(&image, &options)?;
-    boot(launch, image, &options)
+    let payload = options.payload.as_deref().map(member::payload).transpose()?;
+    let member = Member::new(&image.defaults, &payload.unwrap_or_default());
+    let launch = describe(&image, &member, &options)?;
+    boot(launch, image, &member, &options)
 }
 
 /// An image file is taken as it is; anything else is an app to build.
 fn find_image(given: &Path, locked: bool) -> Result<Image, Error> {
     if !given.is_file() {
         let app = build::build(given, locked)?;
-        let (ports, memory) = (app.manifest.ports, app.manifest.memory);
         return Ok(Image {
             path: app.built.image,
             twin: app.built.twin,
-            ports,
-            memory,
+            defaults: app.manifest.launch_params().into_bytes(),
+            memory: app.manifest.memory,
         });
     }
     let bytes = std::fs::read(given).map_err(Error::io("read", given))?;
@@ -138,26 +147,16 @@ fn find_image(given: &Path, locked: bool) -> Result<Image, Error> {
         .segments
         .iter()
         .find_map(|segment| Files::find(segment.data, DEFAULTS_PATH));
-    let ports = files.and_then(|files| Some(ports_of(std::str::from_utf8(files.get(DEFAULTS_PATH)?).ok()?)));
+    let defaults = files.and_then(|files| files.get(DEFAULTS_PATH).map(<[u8]>::to_vec));
     Ok(Image {
         path: given.into(),
         twin: given.with_extension("debug.elf"),
-        ports: ports.unwrap_or_default(),
+        defaults: defaults.unwrap_or_default(),
         memory: DEFAULT_MEMORY,
     })
 }
 
-/// The ports that launch parameters name.
-fn ports_of(launch_params: &str) -> Vec<u16> {
-    let ports = launch_params.split(',').find_map(|pair| pair.strip_prefix("PORTS="));
-    ports
-        .into_iter()
-        .flat_map(|list| list.split('|'))
-        .filter_map(|port| port.parse().ok())
-        .collect()
-}
-
-fn describe(image: &Image, options: &Options) -> Result<Launch, Error> {
+fn describe(image: &Image, member: &Member, options: &Options) -> Result<Launch, Error> {
     let mut launch = Launch::new(&image.path);
     launch.machine = options.machine.unwrap_or(Machine::Microvm);
     launch.firmware = options.firmware;
@@ -165,7 +164,7 @@ fn describe(image: &Image, options: &Options) -> Result<Launch, Error> {
     launch.memory_mib = options.memory.unwrap_or(image.memory);
     launch.cpus = options.cpus.unwrap_or(1);
     launch.payload.clone_from(&options.payload);
-    for (host, guest) in forwards(&image.ports, &options.ports) {
+    for (host, guest) in forwards(&member.ports, &options.ports) {
         launch = launch.forward(host, guest);
     }
     if !options.arguments.is_empty() {
@@ -174,10 +173,10 @@ fn describe(image: &Image, options: &Options) -> Result<Launch, Error> {
     Ok(launch)
 }
 
-/// The forwards asked for, and one for every other port of the manifest.
-fn forwards(manifest: &[u16], asked: &[(u16, u16)]) -> Vec<(u16, u16)> {
+/// The forwards asked for, and one for every other port of the member.
+fn forwards(ports: &[u16], asked: &[(u16, u16)]) -> Vec<(u16, u16)> {
     let mut forwards = asked.to_vec();
-    for guest in manifest.iter().copied() {
+    for guest in ports.iter().copied() {
         if !asked.iter().any(|(_, port)| *port == guest) {
             forwards.push((if is_free(guest) { guest } else { 0 }, guest));
         }
@@ -212,40 +211,45 @@ fn kernel_arguments(words: &[OsString]) -> Result<String, Error> {
     Ok(line)
 }
 
-fn boot(launch: Launch, image: Image, options: &Options) -> Result<ExitCode, Error> {
+fn boot(launch: Launch, image: Image, member: &Member, options: &Options) -> Result<ExitCode, Error> {
     let signals = Signals::catch()?;
-    let Image { twin, ports, .. } = image;
-    let screen = Arc::new(Screen(Mutex::new(Reader::new(twin))));
+    let screen = Arc::new(Screen::new(Reader::new(image.twin)));
     let shown = screen.clone();
     let guest = launch.on_line(move |line| shown.show(&line.text)).start()?;
-    for notice in guest.notices() {
-        eprintln!("cartridge: {notice}");
-    }
-    let interrupter = guest.interrupter();
+    guest.notices().iter().for_each(note);
+    let (interrupter, same) = (guest.interrupter(), guest.interrupter());
     signals.on_first(move || interrupter.interrupt());
+    screen.on_close(move || same.interrupt());
 
-    let status = follow(&guest, &ports, options);
+    let status = follow(&guest, &screen, member, options);
     screen.finish();
     status
 }
 
 /// Until the guest ends, is stopped, or is ready where that is all that was asked for; gives the exit status.
-fn follow(guest: &Guest, ports: &[u16], options: &Options) -> Result<ExitCode, Error> {
+fn follow(guest: &Guest, screen: &Screen, member: &Member, options: &Options) -> Result<ExitCode, Error> {
     let usual = if options.until_ready { READY_LIMIT } else { A_YEAR };
     let limit = options.timeout.unwrap_or(usual);
     let end = guest.started() + limit;
     let ready = guest.wait_for("lifecycle state Active", limit, ready::is_active);
     if let Ok(line) = &ready {
-        println!("{}", ready::line(url_port(guest, ports), line.at));
+        screen.say(ready::line(url_port(guest, &member.ports), line.at));
         if options.until_ready {
-            guest.stop(STOP_GRACE)?;
+            guest.stop(stop_grace(member))?;
             return Ok(ExitCode::SUCCESS);
         }
     }
-    match ready {
-        Ok(_) => finish(guest, guest.wait(end.saturating_duration_since(Instant::now())), false),
-        Err(error) if error.is_deadline() || error.is_interrupted() => finish(guest, Err(error), options.until_ready),
-        Err(_) => finish(guest, guest.wait(REAP_LIMIT), options.until_ready),
+    let ended = match ready {
+        Ok(_) => guest.wait(end.saturating_duration_since(Instant::now())),
+        Err(error) if error.is_deadline() || error.is_interrupted() => {
+            return stop(guest, screen, member, error, options.until_ready);
+        }
+        Err(_) => guest.wait(REAP_LIMIT),
+    };
+    let ready_wanted = options.until_ready;
+    match ended {
+        Ok(exit) => Ok(ended_by_itself(&exit, ready_wanted)),
+        Err(error) => stop(guest, screen, member, error, ready_wanted),
     }
 }
 
@@ -256,61 +260,45 @@ fn url_port(guest: &Guest, ports: &[u16]) -> Option<u16> {
     app.or_else(any).map(|address| address.port())
 }
 
-/// The exit status for how the wait came out, stopping a guest that still runs.
-fn finish(guest: &Guest, ended: Result<qemu::Exit, qemu::Error>, ready_wanted: bool) -> Result<ExitCode, Error> {
-    match ended {
-        Ok(exit) => {
-            let status = exit.status.map(|status| u8::try_from(status).unwrap_or(1));
-            if status.is_none() {
-                eprintln!("cartridge: {}", exit.describe());
-            } else if ready_wanted {
-                eprintln!("cartridge: the guest ended before it was ready");
-            }
-            Ok(ExitCode::from(if ready_wanted {
-                status.unwrap_or(1).max(1)
-            } else {
-                status.unwrap_or(1)
-            }))
-        }
-        Err(error) if error.is_interrupted() => {
-            eprintln!("cartridge: stopping the guest; Ctrl-C again kills it");
-            let exit = guest.stop(STOP_GRACE)?;
-            Ok(exit
-                .status
-                .and_then(|status| u8::try_from(status).ok())
-                .unwrap_or(INTERRUPTED)
-                .into())
-        }
-        Err(error) if error.is_deadline() => {
-            eprintln!(
-                "cartridge: time is up{}",
-                if ready_wanted {
-                    ", and the guest is not ready"
-                } else {
-                    ""
-                }
-            );
-            guest.stop(STOP_GRACE)?;
-            Ok(TIMED_OUT.into())
-        }
-        Err(error) => Err(error.into()),
+/// The exit status of a guest that ended without being asked.
+fn ended_by_itself(exit: &qemu::Exit, ready_wanted: bool) -> ExitCode {
+    let status = exit.status.map(|status| u8::try_from(status).unwrap_or(1));
+    if status.is_none() {
+        note(exit.describe());
+    } else if ready_wanted {
+        note("the guest ended before it was ready");
     }
+    let status = status.unwrap_or(1);
+    ExitCode::from(if ready_wanted { status.max(1) } else { status })
 }
 
-/// Prints console lines; those of a fault report as [`Reader`] tells them.
-struct Screen(Mutex<Reader>);
-
-impl Screen {
-    fn show(&self, line: &str) {
-        let mut reader = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
-        reader.line(line).iter().for_each(|line| println!("{line}"));
+/// Stops a guest that still runs; gives the exit status for `why`.
+fn stop(
+    guest: &Guest,
+    screen: &Screen,
+    member: &Member,
+    why: qemu::Error,
+    ready_wanted: bool,
+) -> Result<ExitCode, Error> {
+    if why.is_interrupted() {
+        let (what, status) = match screen.is_closed() {
+            true => ("nobody reads the output any more; stopping the guest", OUTPUT_CLOSED),
+            false => ("stopping the guest; Ctrl-C again kills it", INTERRUPTED),
+        };
+        note(what);
+        let exit = guest.stop(stop_grace(member))?;
+        let own = exit.status.and_then(|status| u8::try_from(status).ok());
+        return Ok(own.unwrap_or(status).into());
     }
-
-    /// A report that the guest's end cut short.
-    fn finish(&self) {
-        let mut reader = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
-        reader.finish().iter().for_each(|line| println!("{line}"));
+    if why.is_deadline() {
+        note(match ready_wanted {
+            true => "time is up, and the guest is not ready; next: its last lines say what it waits for",
+            false => "time is up",
+        });
+        guest.stop(stop_grace(member))?;
+        return Ok(TIMED_OUT.into());
     }
+    Err(why.into())
 }
 
 #[cfg(test)]
@@ -322,12 +310,6 @@ mod tests {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         assert_eq!(forwards(&[8080, port], &[(1234, 8080)]), [(1234, 8080), (0, port)]);
-    }
-
-    #[test]
-    fn ports_are_read_from_launch_parameters() {
-        assert_eq!(ports_of("CARTRIDGE_NAME=x,PORTS=8080|9443,A=b"), [8080, 9443]);
-        assert!(ports_of("A=b").is_empty());
     }
 
     #[test]

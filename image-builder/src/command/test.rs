@@ -1,13 +1,17 @@
 //! `test`: everything that must hold, or one suite of it.
 
 use super::arguments::{Arguments, Next};
+use super::run::INTERRUPTED;
+use super::screen::{note, print};
+use super::signals::Signals;
 use super::{Command, Error, nearest, test_lint};
-use crate::process::{self, Event, Process};
+use crate::process::{self, Event, Group, Process};
 use crate::workspace::{HOME_VARIABLE, Workspace};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub const COMMAND: Command = Command {
@@ -24,12 +28,17 @@ usage: ./cartridge test [SUITE...] [--list] [-- ARGUMENTS FOR THE TEST PROGRAMS]
   SUITE      as `--list` names them; default: all
   --list     show the suites and what each is about
 
-The last line is `N passed, N failed`; the exit status is 1 if anything failed. After `--`, words go to the test
-programs: a part of a test's name, --nocapture, ...
+At the end comes a line for each suite, with its counts and its time, and as the last `N passed, N failed`; the exit
+status is 1 if anything failed. After `--`, words go to the test programs: a part of a test's name, --nocapture, ...
+Ctrl-C ends the tests and all that they started.
 ";
 
 /// For one suite; far more than any needs on a slow machine.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
+/// For test programs, and what they started, to end in order once they are to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Has cargo start each test program tied to itself, as it is tied to us: none outlives a `cartridge` that was killed.
+const TIED: &str = "target.'cfg(unix)'.runner";
 
 /// A suite: `cargo test` with arguments, or the checks of the source.
 pub struct Suite {
@@ -44,6 +53,22 @@ pub struct Suite {
 pub struct Count {
     pub passed: u64,
     pub failed: u64,
+    /// Marked `#[ignore]`, or without the tool they need.
+    pub skipped: u64,
+}
+
+/// What can go on while suites run: the signals that end them, and the process group to end then.
+struct Watch {
+    signals: Signals,
+    running: Arc<Mutex<Option<Group>>>,
+}
+
+/// How a suite came out.
+#[derive(PartialEq)]
+enum Outcome {
+    Complete,
+    /// Its user ended it, or nobody reads what it says.
+    Interrupted,
 }
 
 fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
@@ -84,25 +109,74 @@ fn run_all<'s>(
     rest: &[OsString],
 ) -> Result<ExitCode, Error> {
     let started = Instant::now();
-    let mut count = Count::default();
-    let mut lines = Vec::new();
+    let watch = Watch::start()?;
+    let (mut all, mut lines, mut outcome) = (Count::default(), Vec::new(), Outcome::Complete);
     for suite in suites {
-        println!("\n== {}: {}", suite.name, suite.about);
-        let (before, begun) = ((count.passed, count.failed), Instant::now());
+        print(&format!("\n== {}: {}", suite.name, suite.about));
+        let (mut count, begun) = (Count::default(), Instant::now());
         match &suite.cargo {
-            Some(words) => run_cargo(workspace, words, rest, &mut count)?,
+            Some(words) => outcome = run_cargo(workspace, words, rest, &watch, &mut count)?,
             None => test_lint::run(workspace, &mut count)?,
         }
-        let (passed, failed) = (count.passed - before.0, count.failed - before.1);
-        let seconds = begun.elapsed().as_secs_f64();
-        lines.push(format!(
-            "{:<14} {passed:>4} passed, {failed} failed, {seconds:>6.1} s",
-            suite.name
-        ));
+        lines.push(count.line(&suite.name, begun.elapsed()));
+        all.add(&count);
+        if outcome == Outcome::Interrupted {
+            lines.push("interrupted: the suites after it did not run".into());
+            break;
+        }
     }
-    println!("\n{}\nin {:.0} s", lines.join("\n"), started.elapsed().as_secs_f64());
-    println!("{} passed, {} failed", count.passed, count.failed);
-    Ok(ExitCode::from(u8::from(count.failed > 0)))
+    print(&format!(
+        "\n{}\nin {:.0} s",
+        lines.join("\n"),
+        started.elapsed().as_secs_f64()
+    ));
+    print(&format!("{} passed, {} failed", all.passed, all.failed));
+    Ok(match outcome {
+        Outcome::Interrupted => INTERRUPTED.into(),
+        Outcome::Complete => u8::from(all.failed > 0).into(),
+    })
+}
+
+impl Count {
+    fn add(&mut self, other: &Count) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// `boot            12 passed, 0 failed,   93.1 s`, and what was left out if anything was.
+    fn line(&self, suite: &str, took: Duration) -> String {
+        let seconds = took.as_secs_f64();
+        let mut line = format!(
+            "{suite:<14} {:>4} passed, {} failed, {seconds:>6.1} s",
+            self.passed, self.failed
+        );
+        if self.skipped > 0 {
+            line += &format!(", {} skipped", self.skipped);
+        }
+        line
+    }
+}
+
+impl Watch {
+    fn start() -> Result<Self, Error> {
+        let signals = Signals::catch()?;
+        let running: Arc<Mutex<Option<Group>>> = Arc::default();
+        let last = running.clone();
+        // What tests started is in their process group, or tied to a program that is.
+        signals.on_second(move || {
+            if let Some(group) = *last.lock().unwrap_or_else(PoisonError::into_inner) {
+                group.kill();
+            }
+        });
+        Ok(Self { signals, running })
+    }
+
+    fn watch(&self, process: &Process) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(process.group());
+        let interrupter = process.interrupter();
+        self.signals.on_first(move || interrupter.interrupt());
+    }
 }
 
 /// The suites in the order they run: quick ones first.
@@ -176,55 +250,91 @@ fn about(path: &Path) -> Result<String, Error> {
 }
 
 /// Runs `cargo test WORDS`, adding up what its test programs say.
-fn run_cargo(workspace: &Workspace, words: &[String], rest: &[OsString], count: &mut Count) -> Result<(), Error> {
-    let mut arguments: Vec<OsString> = vec!["test".into(), "--no-fail-fast".into()];
+fn run_cargo(
+    workspace: &Workspace,
+    words: &[String],
+    rest: &[OsString],
+    watch: &Watch,
+    count: &mut Count,
+) -> Result<Outcome, Error> {
+    let runner = format!("{TIED}={:?}", qemu::guard::TIED);
+    let mut arguments: Vec<OsString> = ["test", "--no-fail-fast", "--config", &runner]
+        .map(OsString::from)
+        .into();
     arguments.extend(words.iter().map(OsString::from));
     arguments.push("--".into());
     arguments.extend_from_slice(rest);
     let home = (HOME_VARIABLE, workspace.root.as_path());
     let cargo = Process::start(Path::new("cargo"), &arguments, &workspace.root, home)?;
+    watch.watch(&cargo);
     let end = Instant::now() + LIMIT;
     let failed_before = count.failed;
-    loop {
+    let outcome = loop {
         match cargo.next(Some(end))? {
             Event::Line(line) => {
-                if let Some((passed, failed)) = result(&line) {
+                if let Some((passed, failed, ignored)) = result(&line) {
                     count.passed += passed;
                     count.failed += failed;
+                    count.skipped += ignored;
                 }
-                println!("{line}");
+                if !print(&line) {
+                    cargo.group().stop(STOP_LIMIT);
+                    break Outcome::Interrupted;
+                }
             }
-            Event::Ended(status) if process::exit_status(status) == 0 => return Ok(()),
-            Event::Ended(_) => break,
-            Event::Interrupted => {}
+            Event::Ended(status) if process::exit_status(status) == 0 => return Ok(Outcome::Complete),
+            Event::Ended(_) => break Outcome::Complete,
+            Event::Interrupted => {
+                note("ending the tests; Ctrl-C again kills them");
+                cargo.group().stop(STOP_LIMIT);
+                break Outcome::Interrupted;
+            }
             Event::Deadline => {
-                println!("the suite did not end within {} min", LIMIT.as_secs() / 60);
-                break;
+                print(&format!("the suite did not end within {} min", LIMIT.as_secs() / 60));
+                cargo.group().stop(STOP_LIMIT);
+                break Outcome::Complete;
             }
         }
-    }
+    };
     // It did not compile, or a program of it died: that counts, too.
     count.failed += u64::from(count.failed == failed_before);
-    Ok(())
+    Ok(outcome)
 }
 
-/// The numbers in `test result: ok. 23 passed; 0 failed; ...`.
-fn result(line: &str) -> Option<(u64, u64)> {
+/// The numbers in `test result: ok. 23 passed; 0 failed; 1 ignored; ...`.
+fn result(line: &str) -> Option<(u64, u64, u64)> {
     let rest = line.strip_prefix("test result: ")?.split_once(". ")?.1;
     let mut numbers = rest
         .split("; ")
         .map(|part| part.split(' ').next().and_then(|number| number.parse().ok()));
-    Some((numbers.next()??, numbers.next()??))
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::result;
+    use super::*;
 
     #[test]
     fn results_of_test_programs_are_read() {
-        let line = "test result: FAILED. 23 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.13s";
-        assert_eq!(result(line), Some((23, 2)));
+        let line = "test result: FAILED. 23 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.13s";
+        assert_eq!(result(line), Some((23, 2, 1)));
         assert_eq!(result("test a ... ok"), None);
+    }
+
+    #[test]
+    fn what_was_left_out_is_shown() {
+        let mut count = Count::default();
+        count.add(&Count {
+            passed: 3,
+            failed: 1,
+            skipped: 0,
+        });
+        let took = Duration::from_millis(1540);
+        assert_eq!(
+            count.line("boot", took),
+            "boot              3 passed, 1 failed,    1.5 s"
+        );
+        count.skipped = 2;
+        assert!(count.line("boot", took).ends_with(" s, 2 skipped"));
     }
 }

@@ -1,7 +1,10 @@
 //! The suite `lint`: what holds of the source and of every image, whatever they do.
 
+use super::screen::print;
 use super::test::Count;
 use super::{Error, build, shell};
+use crate::compile::cargo_home;
+use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,9 @@ const REACH: usize = 14;
 /// Longer files are about more than one thing.
 const LONGEST_FILE: usize = 500;
 
+/// A shorter path (`/`, the home of some containers) says nothing.
+const SHORTEST_PLACE: usize = 4;
+
 /// Gives what is wrong; `None` where the tool for it is not installed.
 type Check = fn(&Shell, &Workspace) -> Result<Option<Vec<String>>, Error>;
 
@@ -35,15 +41,16 @@ pub fn run(workspace: &Workspace, count: &mut Count) -> Result<(), Error> {
     ];
     for (name, check) in checks {
         let Some(complaints) = check(&shell, workspace)? else {
-            println!("lint {name} ... skipped, the tool is not installed");
+            print(&format!("lint {name} ... skipped, the tool is not installed"));
+            count.skipped += 1;
             continue;
         };
-        println!(
+        print(&format!(
             "lint {name} ... {}",
             if complaints.is_empty() { "ok" } else { "FAILED" }
-        );
+        ));
         for complaint in &complaints {
-            println!("  {complaint}");
+            print(&format!("  {complaint}"));
         }
         match complaints.is_empty() {
             true => count.passed += 1,
@@ -121,9 +128,9 @@ fn unsafe_code(shell: &Shell, workspace: &Workspace) -> Result<Option<Vec<String
     Ok(Some(complaints))
 }
 
-/// Whether a line of code (comments aside) opens unsafe code; an attribute that is unsafe to write counts, too.
+/// Whether a line of code opens unsafe code; an attribute that is unsafe to write counts, too.
 fn is_unsafe(line: &str) -> bool {
-    let code = line.split("//").next().unwrap_or_default();
+    let code = code(line);
     let forms = [
         "unsafe {",
         "unsafe fn",
@@ -132,8 +139,31 @@ fn is_unsafe(line: &str) -> bool {
         "unsafe trait",
         "[unsafe(",
     ];
-    // Words in a string are none of this; attributes may hold one.
-    (code.contains("#[") || !code.contains('"')) && forms.iter().any(|form| code.contains(form))
+    forms.iter().any(|form| code.contains(form))
+}
+
+/// A line without what its strings hold and without its comment. (Strings over several lines are not looked for: a line of one
+/// counts as code.)
+fn code(line: &str) -> String {
+    let (mut code, mut rest) = (String::new(), line.chars().peekable());
+    while let Some(letter) = rest.next() {
+        match letter {
+            '/' if rest.peek() == Some(&'/') => break,
+            // A character: its quote must not start a string.
+            '\'' if rest.clone().nth(1) == Some('\'') => _ = rest.nth(1),
+            '\'' if rest.peek() == Some(&'\\') => _ = rest.nth(2),
+            '"' => {
+                while let Some(inner) = rest.next()
+                    && inner != '"'
+                {
+                    // An escaped character ends nothing.
+                    _ = (inner == '\\').then(|| rest.next());
+                }
+            }
+            _ => code.push(letter),
+        }
+    }
+    code
 }
 
 fn short_files(shell: &Shell, workspace: &Workspace) -> Result<Option<Vec<String>>, Error> {
@@ -150,23 +180,49 @@ fn short_files(shell: &Shell, workspace: &Workspace) -> Result<Option<Vec<String
 /// Builds every app and looks for paths of this machine in its image.
 fn host_paths(_: &Shell, workspace: &Workspace) -> Result<Option<Vec<String>>, Error> {
     let mut complaints = Vec::new();
-    let home = std::env::home_dir().unwrap_or_default();
-    let toolchain = "/lib/rustlib/".to_string();
-    let roots = [
-        workspace.root.to_string_lossy().into_owned(),
-        format!("{}/", home.display()),
-        toolchain,
-    ];
+    let roots = places(workspace)?;
     for app in apps(workspace)? {
         let image = build::build(&app, true)?.built.image;
         let bytes = fs::read(&image).map_err(Error::io("read", &image))?;
         let text = String::from_utf8_lossy(&bytes);
-        let found = roots
-            .iter()
-            .filter(|root| root.len() > 1 && text.contains(root.as_str()));
+        let found = roots.iter().filter(|root| text.contains(root.as_str()));
         complaints.extend(found.map(|root| format!("{} contains {root}", workspace.relative(&image).display())));
     }
     Ok(Some(complaints))
+}
+
+/// Where sources and tools lie on this machine, and where they use to lie on others.
+fn places(workspace: &Workspace) -> Result<Vec<String>, Error> {
+    let library = Toolchain::find(&shell()?)?.library;
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let folders = [
+        Some(workspace.root.clone()),
+        std::env::home_dir(),
+        Some(cargo_home()),
+        variable("RUSTUP_HOME"),
+        library.canonicalize().ok(),
+        Some(library),
+    ];
+    let mut places: Vec<String> = [
+        "/lib/rustlib/",
+        "/usr/src/rustc",
+        "/cargo/registry/",
+        "/.cargo/",
+        "/rustup/toolchains/",
+    ]
+    .map(String::from)
+    .into();
+    // With the slash: a folder's name alone may well be a word of the program.
+    places.extend(
+        folders
+            .into_iter()
+            .flatten()
+            .map(|folder| format!("{}/", folder.display())),
+    );
+    places.retain(|place| place.len() >= SHORTEST_PLACE);
+    places.sort();
+    places.dedup();
+    Ok(places)
 }
 
 fn apps(workspace: &Workspace) -> Result<Vec<PathBuf>, Error> {
@@ -209,6 +265,13 @@ mod tests {
     fn unsafe_code_is_told_from_words_about_it() {
         assert!(is_unsafe("    let x = unsafe { *p };"));
         assert!(is_unsafe(concat!("#[", "unsafe(no_mangle)]"))); // in two parts: this file is checked, too
+        assert!(is_unsafe(r#"unsafe { asm!("out dx, al", in("dx") port) }"#));
+        assert!(is_unsafe(
+            r#"match c { '"' => unsafe { f("x") }, '\'' => unsafe { g() } }"#
+        ));
+        assert!(is_unsafe(r#"print("a \" b"); unsafe { f() }"#));
+        assert!(!is_unsafe(r#"let text = "unsafe { \" unsafe fn";"#));
+        assert!(!is_unsafe(r#"f("//"); // unsafe { }"#));
         assert!(!is_unsafe("// unsafe { } is explained below"));
         assert!(!is_unsafe("#![forbid(unsafe_code)]"));
     }

@@ -20,13 +20,16 @@ impl fmt::Display for Error {
             Error::NotElf => write!(f, "not an ELF file\n  next: `./cartridge build APP` makes an image"),
             Error::NotForThisMachine => write!(
                 f,
-                "an ELF file, but no static x86-64 executable: this is not a cartridge"
+                "an ELF file, but no static x86-64 executable: this is not a cartridge\n  next: `./cartridge build APP` makes an image"
             ),
             Error::Truncated(what) => write!(
                 f,
                 "the file ends within its {what}: it was cut short\n  next: build it again"
             ),
-            Error::NoCode => write!(f, "the program has no loadable segments"),
+            Error::NoCode => write!(
+                f,
+                "the program has no loadable segments\n  next: check kernel-glue's linker script"
+            ),
             Error::NoEntryNote => write!(
                 f,
                 "no Xen PVH entry note (type 18): no hypervisor would find the entry point\n  next: check that kernel-glue is linked and that its linker script keeps .note.Xen"
@@ -35,8 +38,14 @@ impl fmt::Display for Error {
                 f,
                 "the segment at {address:#x} is writable and executable\n  next: keep sections apart in the linker script; an image is W^X"
             ),
-            Error::Overlap(address) => write!(f, "two segments share the address {address:#x}"),
-            Error::Outside { what, address } => write!(f, "the {what} at {address:#x} lies in no loaded segment"),
+            Error::Overlap(address) => write!(
+                f,
+                "two segments share the address {address:#x}\n  next: keep sections apart in kernel-glue's linker script"
+            ),
+            Error::Outside { what, address } => write!(
+                f,
+                "the {what} at {address:#x} lies in no loaded segment\n  next: check kernel-glue's linker script"
+            ),
         }
     }
 }

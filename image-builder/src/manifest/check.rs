@@ -2,6 +2,8 @@
 
 use super::{DEFAULT_MEMORY, Manifest, Problem};
 use crate::command::nearest;
+use cartridge_agent_core::parameters::{Parameters, is_secret};
+use cartridge_agent_core::settings::{self, PORT_LIMIT};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -27,11 +29,15 @@ pub fn parse(text: &str, name: &str, version: &str) -> (Manifest, Vec<Problem>) 
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         for error in errors {
-            check.problem(error.span().unwrap_or_default(), error.message().to_string());
+            let what = format!("this is not TOML: {}", error.message());
+            let hint = "write lines like key = \"text\", ports = [8080] and [defaults]; docs/CLI.md lists the keys";
+            check.wrong(error.span().unwrap_or_default(), what, hint);
         }
         return (manifest, check.problems);
     }
-    let manifest = check.document(document.get_ref(), manifest);
+    let table = document.get_ref();
+    let manifest = check.document(table, manifest);
+    check.as_the_agent(table, &manifest);
     (manifest, check.problems)
 }
 
@@ -41,19 +47,15 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn problem(&mut self, span: Range<usize>, what: impl Into<String>) -> &mut Problem {
-        let problem = Problem::at(self.text, span, what);
+    /// Adds a problem, in the order of the lines.
+    fn wrong(&mut self, span: Range<usize>, what: impl Into<String>, hint: impl Into<String>) {
+        let problem = Problem::at(self.text, span, what).hint(hint);
         let at = self
             .problems
             .iter()
             .position(|other| other.line > problem.line)
             .unwrap_or(self.problems.len());
         self.problems.insert(at, problem);
-        &mut self.problems[at]
-    }
-
-    fn wrong(&mut self, span: Range<usize>, what: impl Into<String>, hint: impl Into<String>) {
-        self.problem(span, what).hint = Some(hint.into());
     }
 
     fn document(&mut self, table: &DeTable<'_>, mut manifest: Manifest) -> Manifest {
@@ -147,6 +149,11 @@ impl Check<'_> {
                 Some(port) => ports.push(port),
             }
         }
+        if ports.len() > PORT_LIMIT {
+            let what = format!("{} ports, and the agent watches at most {PORT_LIMIT}", ports.len());
+            self.wrong(value.span(), what, "name those that tell whether the app is ready");
+            ports.truncate(PORT_LIMIT);
+        }
         ports
     }
 
@@ -225,6 +232,14 @@ impl Check<'_> {
             );
             return None;
         }
+        if is_secret(key) {
+            self.wrong(
+                span,
+                format!("`{key}` looks like a secret, and whoever has an image can read what is in it"),
+                "give it in the payload of each member instead; if it is none, rename it",
+            );
+            return None;
+        }
         if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) {
             let what = format!("`{key}` cannot be a launch parameter");
             self.wrong(span, what, "use letters, digits, `_`, `-` and `.`, like LOG_LEVEL");
@@ -252,7 +267,47 @@ impl Check<'_> {
             );
             return None;
         }
+        let item = format!("{key}={text}");
+        let (mut why, parameters) = (None, Parameters::new(item.as_bytes(), b""));
+        parameters.problems(&mut |_, problem| why = Some(problem.to_string()));
+        if let Some(why) = why {
+            self.wrong(
+                value.span(),
+                format!("`{key}` cannot be read: {why}"),
+                "change it or leave it out",
+            );
+            return None;
+        }
+        if parameters.get(key).is_none() {
+            let what = format!("`{key}` is \"{text}\", which counts as absent");
+            self.wrong(value.span(), what, "give it a value or remove the line");
+            return None;
+        }
         Some((key.into(), text))
+    }
+
+    /// What the agent itself would have to say about the defaults, at its start.
+    fn as_the_agent(&mut self, table: &DeTable<'_>, manifest: &Manifest) {
+        let defaults = table.get("defaults").and_then(|value| value.get_ref().as_table());
+        let Some(defaults) = defaults else { return };
+        let place = |key: &str| {
+            let pair = defaults.iter().find(|(name, _)| name.get_ref() == key);
+            pair.map(|(_, value)| value.span())
+        };
+        let text = manifest.launch_params();
+        let parameters = Parameters::new(text.as_bytes(), b"");
+        let mut wrong = Vec::new();
+        parameters.problems(&mut |_, problem| wrong.push((Some(0..0), problem.to_string())));
+        // Only of what is written here: a management port, say, gets its token from the payload.
+        settings::read(&parameters, &mut |bad| {
+            let what = format!("{}={} is not {}", bad.key, bad.value, bad.expected);
+            wrong.push((place(bad.key), what));
+        });
+        for (span, what) in wrong {
+            if let Some(span) = span {
+                self.wrong(span, what, "the agent would not use it: change it or remove it");
+            }
+        }
     }
 }
 
@@ -298,10 +353,7 @@ mod tests {
 
     fn problems(text: &str) -> Vec<(usize, String, String)> {
         let (_, problems) = parse(text, "app", "0.1.0");
-        problems
-            .into_iter()
-            .map(|p| (p.line, p.what, p.hint.unwrap_or_default()))
-            .collect()
+        problems.into_iter().map(|p| (p.line, p.what, p.hint)).collect()
     }
 
     #[test]
@@ -361,8 +413,63 @@ mod tests {
     }
 
     #[test]
-    fn broken_toml_gives_a_line() {
+    fn what_the_agent_would_refuse_is_refused_here() {
+        let key = "K".repeat(129);
+        let many: String = (0..600).map(|number| format!("V{number} = 1\n")).collect();
+        for (text, line, part) in [
+            ("LOG_LEVEL = \"loud\"", 2, "LOG_LEVEL=loud is not error, warn"),
+            (
+                "A = 1\nDRAIN_SECONDS = \"x\"",
+                3,
+                "DRAIN_SECONDS=x is not a number of seconds",
+            ),
+            ("MTU = 10", 2, "MTU=10 is not"),
+            ("MANAGEMENT_PORT = 80", 2, "MANAGEMENT_PORT=80 is not"),
+            ("A = \"\"", 2, "counts as absent"),
+            ("A = \"Null\"", 2, "counts as absent"),
+            ("A = \"\\u001b[2J\"", 2, "control byte"),
+            (&format!("V{key} = 1").replace('K', "x"), 2, "cannot be read"),
+            (&many, 1, "only the first 512 items"),
+        ] {
+            let found = problems(&format!("ports = [80]\n[defaults]\n{text}\n"));
+            let [problem] = &found[..] else {
+                panic!("{text}: {found:?}")
+            };
+            // Line 1 stands for the whole.
+            assert_eq!(problem.0, if line == 1 { 1 } else { line + 1 }, "{text}: {problem:?}");
+            assert!(problem.1.contains(part) && !problem.2.is_empty(), "{text}: {problem:?}");
+        }
+        assert_eq!(
+            problems("ports = [80]\n[defaults]\nMANAGEMENT_PORT = 9000\nDRAIN_SECONDS = 3600\n"),
+            []
+        );
+        let ports: Vec<String> = (1..=17).map(|port: u16| port.to_string()).collect();
+        let found = problems(&format!("ports = [{}]", ports.join(", ")));
+        assert!(found.len() == 1 && found[0].1.contains("at most 16"), "{found:?}");
+    }
+
+    #[test]
+    fn no_secret_goes_into_an_image() {
+        for key in ["MANAGEMENT_TOKEN", "db_password", "API_KEY"] {
+            let text = format!("[defaults]\n{key} = \"0123456789abcdef\"\n");
+            let (manifest, _) = parse(&text, "app", "0.1.0");
+            let found = problems(&text);
+            assert!(
+                found.len() == 1 && found[0].0 == 2 && found[0].1.contains("secret"),
+                "{found:?}"
+            );
+            assert!(
+                found[0].2.contains("payload") && !found[0].1.contains("0123"),
+                "{found:?}"
+            );
+            assert!(!manifest.launch_params().contains("0123"));
+        }
+    }
+
+    #[test]
+    fn broken_toml_gives_a_line_and_a_hint() {
         let found = problems("name = \"a\"\nports = [1,\n[x");
         assert!(!found.is_empty() && found[0].0 >= 2, "{found:?}");
+        assert!(found.iter().all(|problem| !problem.2.is_empty()), "{found:?}");
     }
 }

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 pub struct Problem {
     pub line: usize,
     pub what: String,
-    pub hint: Option<String>,
+    /// What to do.
+    pub hint: String,
 }
 
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl Problem {
         Self {
             line,
             what: what.into(),
-            hint: None,
+            hint: String::new(),
         }
     }
 
@@ -41,12 +42,12 @@ impl Problem {
         Self {
             line,
             what: what.into(),
-            hint: None,
+            hint: String::new(),
         }
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = hint.into();
         self
     }
 }
@@ -59,7 +60,12 @@ impl fmt::Display for Error {
                 "{} does not exist\n  next: create it; an empty file is enough, `ports = [8080]` says where the app listens",
                 path.display()
             ),
-            Error::Read(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Error::Read(path, error) => write!(
+                f,
+                "cannot read {}: {error}{}",
+                path.display(),
+                crate::advice::next(error)
+            ),
             Error::Invalid(path, problems) => {
                 write!(
                     f,
@@ -68,9 +74,7 @@ impl fmt::Display for Error {
                 )?;
                 for problem in problems {
                     write!(f, "\n  {}:{}: {}", path.display(), problem.line, problem.what)?;
-                    if let Some(hint) = &problem.hint {
-                        write!(f, "\n    hint: {hint}")?;
-                    }
+                    write!(f, "\n    hint: {}", problem.hint)?;
                 }
                 Ok(())
             }
