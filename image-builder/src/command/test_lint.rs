@@ -264,14 +264,12 @@ mod tests {
     #[test]
     fn unsafe_code_is_told_from_words_about_it() {
         assert!(is_unsafe("    let x = unsafe { *p };"));
-        assert!(is_unsafe(concat!("#[", "unsafe(no_mangle)]"))); // in two parts: this file is checked, too
-        assert!(is_unsafe(r#"unsafe { asm!("out dx, al", in("dx") port) }"#));
-        assert!(is_unsafe(
-            r#"match c { '"' => unsafe { f("x") }, '\'' => unsafe { g() } }"#
-        ));
-        assert!(is_unsafe(r#"print("a \" b"); unsafe { f() }"#));
-        assert!(!is_unsafe(r#"let text = "unsafe { \" unsafe fn";"#));
-        assert!(!is_unsafe(r#"f("//"); // unsafe { }"#));
+        assert!(is_unsafe("#[unsafe(no_mangle)]"));
+        assert!(is_unsafe("unsafe { asm!(\"out dx, al\", in(\"dx\") port) }"));
+        assert!(is_unsafe("match c { '\"' => unsafe { f(\"x\") }, '\\'' => a }"));
+        assert!(is_unsafe("print(\"a \\\" b\"); unsafe { f() }"));
+        assert!(!is_unsafe("let text = \"unsafe { \\\" unsafe fn\";"));
+        assert!(!is_unsafe("f(\"//\"); // unsafe { }"));
         assert!(!is_unsafe("// unsafe { } is explained below"));
         assert!(!is_unsafe("#![forbid(unsafe_code)]"));
     }
