@@ -1,12 +1,15 @@
 //! `bench`: what a boot and a request cost. The measuring itself is in the crate qemu.
 
 use super::arguments::{Arguments, Next};
-use super::{Command, Error, build};
-use qemu::measure::{self, BootOptions, BootReport, HttpOptions, HttpReport};
+use super::screen::note;
+use super::{Command, Error, build, run as run_command};
+use crate::member::Member;
+use qemu::measure::{self, BootOptions, BootReport, HttpOptions, HttpReport, Ready};
 use qemu::{Accel, Firmware, Launch, Machine};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub const COMMAND: Command = Command {
@@ -31,12 +34,14 @@ usage: ./cartridge bench boot|http [APP] [OPTIONS]
   --runs N                      boot: boots that are timed (default: 5)
   --clients N,N                 http: numbers of keep-alive connections (default: 1,32)
   --seconds N                   http: length of each load (default: 5)
+  --compare IMAGE               measure another image as well, by turns with the app; one without an agent will do
   --json                        one JSON object on standard output (docs/CLI.md)
 
-Compare by instructions: they do not depend on the host's load. Times are for reporting, never across hosts.
+Compare by instructions: they hardly depend on the host's load. Times are for reporting, or for one run with --compare;
+never across hosts.
 ";
 
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 11] = [
     "--machine",
     "--firmware",
     "--memory",
@@ -45,6 +50,7 @@ const OPTIONS: [&str; 10] = [
     "--runs",
     "--clients",
     "--seconds",
+    "--compare",
     "--json",
     "--help",
 ];
@@ -59,7 +65,16 @@ struct Options {
     runs: Option<usize>,
     clients: Option<Vec<u32>>,
     seconds: Option<u32>,
+    compare: Option<PathBuf>,
     json: bool,
+}
+
+/// An image to measure: the app's, or the one it is compared with.
+struct Subject {
+    name: String,
+    launch: Launch,
+    guest_port: u16,
+    ready: Ready,
 }
 
 fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
@@ -84,16 +99,48 @@ fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
         let hint = "give it `ports = [8080]` in its cartridge.toml";
         return Err(arguments.usage(format!("{} listens on no port", app.manifest.name), hint));
     };
-    let mut launch = Launch::new(&app.built.image).forward(0, port);
-    launch.machine = options.machine.unwrap_or(Machine::Microvm);
-    launch.firmware = options.firmware;
-    launch.memory_mib = options.memory.unwrap_or(app.manifest.memory);
-    launch.accel = options.accel.unwrap_or(Accel::Auto);
+    let mut subjects = vec![Subject {
+        name: format!("{} {}", app.manifest.name, app.manifest.version),
+        launch: launch(&app.built.image, port, app.manifest.memory, &options),
+        guest_port: port,
+        ready: Ready::agent(),
+    }];
+    if let Some(image) = &options.compare {
+        subjects.push(other(image, port, app.manifest.memory, &options)?);
+    }
     match what == "boot" {
-        true => boot(&app, &launch, port, &options),
-        false => http(&app, &launch, port, &options),
+        true => boot(&app, &subjects, &options),
+        false => http(&app, &subjects, &options),
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn launch(image: &Path, port: u16, memory: u32, options: &Options) -> Launch {
+    let mut launch = Launch::new(image).forward(0, port);
+    launch.machine = options.machine.unwrap_or(Machine::Microvm);
+    launch.firmware = options.firmware;
+    launch.memory_mib = options.memory.unwrap_or(memory);
+    launch.accel = options.accel.unwrap_or(Accel::Auto);
+    launch
+}
+
+/// What the app is compared with, on the same machine. Where it holds no defaults, it has no agent to say that it is ready, and
+/// listens where the app does.
+fn other(image: &Path, port: u16, memory: u32, options: &Options) -> Result<Subject, Error> {
+    let defaults = run_command::defaults(image)?;
+    let ready = if defaults.is_some() {
+        Ready::agent()
+    } else {
+        Ready::Answer
+    };
+    let ports = Member::new(&defaults.unwrap_or_default(), b"").ports;
+    let guest_port = ports.first().copied().unwrap_or(port);
+    Ok(Subject {
+        name: image.display().to_string(),
+        launch: launch(image, guest_port, memory, options),
+        guest_port,
+        ready,
+    })
 }
 
 fn read_option(arguments: &mut Arguments, option: &str, options: &mut Options) -> Result<(), Error> {
@@ -117,61 +164,101 @@ fn read_option(arguments: &mut Arguments, option: &str, options: &mut Options) -
             };
             options.clients = Some(clients.ok_or_else(wrong)?);
         }
+        "--compare" => options.compare = Some(arguments.value()?.into()),
         "--json" => options.json = true,
         unknown => return Err(arguments.unknown_option(unknown, &OPTIONS)),
     }
     Ok(())
 }
 
-fn boot(app: &build::App, launch: &Launch, guest_port: u16, options: &Options) -> Result<(), Error> {
-    let mut wanted = BootOptions {
-        guest_port,
-        ..BootOptions::default()
-    };
-    wanted.path = options.path.clone().unwrap_or(wanted.path);
-    wanted.runs = options.runs.unwrap_or(wanted.runs);
-    let report = measure::boot(launch, &wanted, &mut progress)?;
-    match options.json {
-        true => println!("{}", with_app(app, serde_json::to_value(&report))),
-        false => print_boot(app, &report),
+fn boot(app: &build::App, subjects: &[Subject], options: &Options) -> Result<(), Error> {
+    let mut reports = Vec::new();
+    for subject in subjects {
+        let mut wanted = BootOptions {
+            guest_port: subject.guest_port,
+            ready: subject.ready.clone(),
+            ..BootOptions::default()
+        };
+        wanted.path = options.path.clone().unwrap_or(wanted.path);
+        wanted.runs = options.runs.unwrap_or(wanted.runs);
+        let mut progress = |step: &str| note(format_args!("{}: {step}", subject.name));
+        reports.push(measure::boot(&subject.launch, &wanted, &mut progress)?);
+    }
+    if options.json {
+        let mut object = with_app(app, &reports[0]);
+        if let Some(report) = reports.get(1) {
+            object["compare"] = compared(&subjects[1], &serde_json::to_value(report).unwrap_or_default())?;
+        }
+        println!("{object}");
+        return Ok(());
+    }
+    for (subject, report) in subjects.iter().zip(&reports) {
+        print_boot(subject, report);
     }
     Ok(())
 }
 
-fn http(app: &build::App, launch: &Launch, guest_port: u16, options: &Options) -> Result<(), Error> {
-    let mut wanted = HttpOptions {
-        guest_port,
-        ..HttpOptions::default()
-    };
-    wanted.path = options.path.clone().unwrap_or(wanted.path);
-    wanted.clients = options.clients.clone().unwrap_or(wanted.clients);
-    wanted.seconds = options.seconds.unwrap_or(wanted.seconds);
-    let reports = measure::http(launch, &wanted, &mut progress)?;
-    match options.json {
-        true => {
-            let results = serde_json::to_value(&reports).unwrap_or_default();
-            let place = json!({ "machine": launch.machine, "firmware": launch.firmware(), "memory_mib": launch.memory_mib, "results": results });
-            println!("{}", with_app(app, Ok(place)));
+fn http(app: &build::App, subjects: &[Subject], options: &Options) -> Result<(), Error> {
+    let clients = options.clients.clone().unwrap_or(HttpOptions::default().clients);
+    let mut reports = vec![Vec::new(); subjects.len()];
+    // By turns, so that all of them meet the same host.
+    for clients in clients {
+        for (subject, reports) in subjects.iter().zip(&mut reports) {
+            let mut wanted = HttpOptions {
+                guest_port: subject.guest_port,
+                clients: vec![clients],
+                ready: subject.ready.clone(),
+                ..HttpOptions::default()
+            };
+            wanted.path = options.path.clone().unwrap_or(wanted.path);
+            wanted.seconds = options.seconds.unwrap_or(wanted.seconds);
+            let mut progress = |step: &str| note(format_args!("{}: {step}", subject.name));
+            reports.extend(measure::http(&subject.launch, &wanted, &mut progress)?);
         }
-        false => print_http(app, launch, &reports),
+    }
+    if options.json {
+        let launch = &subjects[0].launch;
+        let place =
+            json!({ "machine": launch.machine, "firmware": launch.firmware(), "memory_mib": launch.memory_mib });
+        let mut object = with_app(app, &place);
+        object["results"] = json!(reports[0]);
+        if let Some(reports) = reports.get(1) {
+            object["compare"] = compared(&subjects[1], &json!({ "results": reports }))?;
+        }
+        println!("{object}");
+        return Ok(());
+    }
+    for (subject, reports) in subjects.iter().zip(&reports) {
+        print_http(subject, reports);
     }
     Ok(())
+}
+
+/// The object under `compare`: which image, and its report.
+fn compared(subject: &Subject, report: &Value) -> Result<Value, Error> {
+    let image = &subject.launch.image;
+    let bytes = std::fs::metadata(image).map_err(Error::io("read", image))?.len();
+    Ok(after(json!({ "image": image, "image_bytes": bytes }), report))
 }
 
 /// The report, after the name and version of what was measured.
-fn with_app(app: &build::App, report: serde_json::Result<Value>) -> Value {
-    let mut object = json!({ "name": app.manifest.name, "version": app.manifest.version });
-    if let (Value::Object(object), Ok(Value::Object(report))) = (&mut object, report) {
-        object.extend(report);
+fn with_app(app: &build::App, report: &impl Serialize) -> Value {
+    let report = serde_json::to_value(report).unwrap_or_default();
+    after(
+        json!({ "name": app.manifest.name, "version": app.manifest.version }),
+        &report,
+    )
+}
+
+/// The keys of the second object after those of the first.
+fn after(mut first: Value, second: &Value) -> Value {
+    if let (Value::Object(first), Value::Object(second)) = (&mut first, second) {
+        first.extend(second.clone());
     }
-    object
+    first
 }
 
-fn progress(step: &str) {
-    eprintln!("cartridge: {step}");
-}
-
-fn print_boot(app: &build::App, report: &BootReport) {
+fn print_boot(subject: &Subject, report: &BootReport) {
     let or_none = |value: Option<String>| value.unwrap_or_else(|| "-".into());
     let rows = [
         (
@@ -198,17 +285,15 @@ fn print_boot(app: &build::App, report: &BootReport) {
             format!("{:.1} ms (median of {})", report.wall_ms, report.wall_runs_ms.len()),
         ),
     ];
-    println!("{} {}", app.manifest.name, app.manifest.version);
+    println!("{}", subject.name);
     for (what, value) in rows {
         println!("  {what:<26} {value}");
     }
 }
 
-fn print_http(app: &build::App, launch: &Launch, reports: &[HttpReport]) {
-    println!(
-        "{} {} on {}, {} MiB",
-        app.manifest.name, app.manifest.version, launch.machine, launch.memory_mib
-    );
+fn print_http(subject: &Subject, reports: &[HttpReport]) {
+    let (name, launch) = (&subject.name, &subject.launch);
+    println!("{name} on {}, {} MiB", launch.machine, launch.memory_mib);
     println!(
         "  {:>8} {:>12} {:>16} {:>10} {:>10} {:>8} {:>6}",
         "clients", "requests/s", "instructions/req", "p50 ms", "p99 ms", "errors", "accel"

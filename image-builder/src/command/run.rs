@@ -141,19 +141,21 @@ fn find_image(given: &Path, locked: bool) -> Result<Image, Error> {
             memory: app.manifest.memory,
         });
     }
-    let bytes = std::fs::read(given).map_err(Error::io("read", given))?;
-    let program = elf::read::Executable::parse(&bytes).map_err(|error| Error::Elf(given.into(), error))?;
-    let files = program
-        .segments
-        .iter()
-        .find_map(|segment| Files::find(segment.data, DEFAULTS_PATH));
-    let defaults = files.and_then(|files| files.get(DEFAULTS_PATH).map(<[u8]>::to_vec));
     Ok(Image {
         path: given.into(),
         twin: given.with_extension("debug.elf"),
-        defaults: defaults.unwrap_or_default(),
+        defaults: defaults(given)?.unwrap_or_default(),
         memory: DEFAULT_MEMORY,
     })
+}
+
+/// The launch parameters compiled into an image; none in one without an agent.
+pub fn defaults(image: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let bytes = std::fs::read(image).map_err(Error::io("read", image))?;
+    let program = elf::read::Executable::parse(&bytes).map_err(|error| Error::Elf(image.into(), error))?;
+    let mut segments = program.segments.iter();
+    let files = segments.find_map(|segment| Files::find(segment.data, DEFAULTS_PATH));
+    Ok(files.and_then(|files| files.get(DEFAULTS_PATH).map(<[u8]>::to_vec)))
 }
 
 fn describe(image: &Image, member: &Member, options: &Options) -> Result<Launch, Error> {
