@@ -1,138 +1,134 @@
-//! The `cartridge` command as its users meet it: help, suggestions, exit statuses, the first lines of its errors.
+//! The `cartridge` command as its users meet it: help, suggestions, exit statuses, the first lines of its errors, its JSON; and
+//! the script that starts it.
 
-use std::fs;
+mod json;
+mod new;
+mod run;
+mod start;
+mod usage;
+
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// Runs `cartridge` in this checkout.
-fn cartridge(arguments: &[&str]) -> (i32, String, String) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+/// For what is built, booted or stopped here, on a busy machine; a first build of std is among it.
+const LIMIT: Duration = Duration::from_secs(600);
+/// Between a cause and its effect, where nothing has to be built.
+const SOON: Duration = Duration::from_secs(30);
+
+/// The checkout.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("image-builder/ lies in the checkout");
-    let output = Command::new(env!("CARGO_BIN_EXE_cartridge"))
+        .expect("image-builder/ lies in the checkout")
+}
+
+/// A command line of `cartridge` in this checkout.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cartridge"));
+    command
         .args(arguments)
-        .current_dir(root)
-        .env("CARTRIDGE_HOME", root)
-        .output()
-        .expect("cartridge starts");
-    let Output { status, stdout, stderr } = output;
+        .current_dir(root())
+        .env("CARTRIDGE_HOME", root())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs `cartridge`; gives its exit status, standard output and standard error.
+fn cartridge(arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command(arguments).output().expect("cartridge starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     (status.code().unwrap_or(-1), text(stdout), text(stderr))
 }
 
-#[test]
-fn help_lists_every_command_and_each_has_its_own() {
-    let (status, help, _) = cartridge(&["--help"]);
-    assert_eq!(status, 0);
-    for command in ["new", "build", "run", "dev", "inspect", "bench", "test"] {
-        let summary = help
-            .lines()
-            .find(|line| line.trim_start().starts_with(command))
-            .expect("listed");
-        let (status, own, _) = cartridge(&[command, "--help"]);
-        assert_eq!(status, 0);
-        assert!(
-            summary.ends_with(own.lines().next().expect("a summary")),
-            "{command}: {own}"
-        );
-        assert!(
-            own.contains(&format!("usage: ./cartridge {command}")),
-            "{command}: {own}"
-        );
+/// Held by tests that add to the checkout, listen on the app's own port or use much of the machine: one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A `cartridge` that runs meanwhile. Dropping it kills it.
+struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let (sender, lines) = channel();
+        let (output, errors) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let other = sender.clone();
+        thread::spawn(move || send_lines(BufReader::new(output), |line| sender.send(line).is_ok()));
+        thread::spawn(move || send_lines(BufReader::new(errors), |line| other.send(line).is_ok()));
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// The first line, of what comes from now on, with `text` in it.
+    fn wait_for(&mut self, text: &str) -> String {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("no line with {text:?}: {:#?}", self.seen);
+            };
+            self.seen.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let mut kill = Command::new("sh");
+        let done = kill.args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
+        assert!(done.expect("sh starts").success());
+    }
+
+    /// Waits for the end; gives the exit status.
+    fn wait(&mut self) -> i32 {
+        let until = Instant::now() + SOON;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                self.seen.extend(self.lines.iter());
+                return status.code().unwrap_or(-1);
+            }
+            assert!(Instant::now() < until, "it did not end: {:#?}", self.seen);
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
-#[test]
-fn typing_mistakes_get_a_suggestion_and_status_2() {
-    for (arguments, hint) in [
-        (&["biuld", "apps/hello"][..], "did you mean `build`?"),
-        (&["run", "apps/hello", "--machin", "q35"], "did you mean --machine?"),
-        (&["run", "apps/hello", "--machine", "q36"], "microvm, q35, pc"),
-        (&["run", "apps/hello", "--port", "8080"], "--port 8080:8080"),
-        (&["run", "apps/hello", "--memory", "lots"], "not a number of MiB"),
-        (&["run", "apps/hello", "--timeout", "-1"], "not a time to wait"),
-        (&["build"], "for example: ./cartridge build apps/hello"),
-        (&["build", "a", "b"], "one app at a time"),
-        (&["bench", "boat"], "the measurements are boot and http"),
-        (&["bench", "http", "--clients", "1,x"], "--clients 1,32"),
-        (&["test", "lnit"], "did you mean lint?"),
-        (
-            &["dev", "apps/hello", "--port", "9000:8080"],
-            "`run`, which forwards ports",
-        ),
-        (&["new", "Bad Name"], "lower-case letters"),
-    ] {
-        let (status, _, errors) = cartridge(arguments);
-        assert_eq!(status, 2, "{arguments:?}: {errors}");
-        assert!(
-            errors.starts_with("cartridge: ") && errors.contains(hint),
-            "{arguments:?}: {errors}"
-        );
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-#[test]
-fn a_missing_app_names_a_similar_one() {
-    let (status, _, errors) = cartridge(&["build", "apps/helo"]);
-    assert_eq!(status, 1);
-    assert!(
-        errors.contains("there is no app at apps/helo") && errors.contains("did you mean apps/hello?"),
-        "{errors}"
-    );
-}
-
-#[test]
-fn mistakes_in_a_manifest_are_reported_with_file_line_and_hint() {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::create_dir(folder.path().join("src")).expect("src");
-    fs::write(folder.path().join("src/main.rs"), "fn main() {}").expect("main.rs");
-    let package = "[package]\nname = \"x\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n";
-    fs::write(folder.path().join("Cargo.toml"), package).expect("Cargo.toml");
-    let manifest = folder.path().join("cartridge.toml");
-    let given = folder.path().to_string_lossy().into_owned();
-
-    let (status, _, errors) = cartridge(&["build", &given]);
-    assert!(
-        status == 1 && errors.contains("cartridge.toml does not exist"),
-        "{errors}"
-    );
-
-    fs::write(&manifest, "prots = [8080]\nkernel = \"hermit\"\nfiles = \"none\"\n").expect("cartridge.toml");
-    let (status, _, errors) = cartridge(&["build", &given]);
-    assert_eq!(status, 1);
-    for expected in [
-        "cartridge.toml:1: unknown key `prots`\n    hint: did you mean `ports`?",
-        "cartridge.toml:2: kernel = \"hermit\" is not supported yet",
-        "cartridge.toml:3: the folder `none` does not exist",
-    ] {
-        assert!(errors.contains(expected), "{expected}\nis not in\n{errors}");
+fn send_lines(from: impl BufRead, send: impl Fn(String) -> bool) {
+    for line in from.lines().map_while(Result::ok) {
+        if !send(line) {
+            return;
+        }
     }
 }
 
-#[test]
-fn something_that_is_no_image_is_refused() {
-    let (status, _, errors) = cartridge(&["inspect", "Cargo.toml"]);
-    assert!(
-        status == 1 && errors.contains("Cargo.toml: not an ELF file"),
-        "{errors}"
-    );
-    let (status, _, errors) = cartridge(&["run", "Cargo.toml"]);
-    assert!(
-        status == 1 && errors.contains("Cargo.toml: not an ELF file"),
-        "{errors}"
-    );
-    let own = env!("CARGO_BIN_EXE_cartridge");
-    let (status, _, errors) = cartridge(&["inspect", own]);
-    assert!(status == 1 && errors.contains("this is not a cartridge"), "{errors}");
-}
-
-#[test]
-fn the_suites_are_listed_with_what_they_are_about() {
-    let (status, list, _) = cartridge(&["test", "--list"]);
-    assert_eq!(status, 0);
-    assert!(list.lines().all(|line| line.split_whitespace().count() > 3), "{list}");
-    assert!(
-        list.contains("lint") && list.contains("unit") && list.contains("boot"),
-        "{list}"
-    );
+/// Waits until `check` holds.
+fn eventually(what: &str, check: impl Fn() -> bool) {
+    let until = Instant::now() + SOON;
+    while !check() {
+        assert!(Instant::now() < until, "{what}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
