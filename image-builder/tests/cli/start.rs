@@ -128,10 +128,7 @@ fn words_for_the_app_are_not_taken_for_the_commands() {
     let world = World::new();
     world.stub("apt-get", INSTALLS);
     let (status, said, log) = world.run(&["run", "apps/hello", "--", "--help"]);
-    assert!(
-        status == 0 && said.contains("ran run apps/hello -- --help\n"),
-        "{said}"
-    );
+    assert!(status == 0 && said.contains("ran run apps/hello -- --help\n"), "{said}");
     assert!(
         log.contains("install -y --no-remove --no-install-recommends qemu-system-x86"),
         "{log}"
