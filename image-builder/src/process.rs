@@ -9,13 +9,16 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// A line may be this long; a longer one is cut into several.
 const LONGEST_LINE: u64 = 1 << 20;
+/// Lines read and not yet asked for; past them, a process waits that writes faster than we show.
+const LINES_AHEAD: usize = 256;
 /// How often a process is looked at that is silent.
 const LOOK: Duration = Duration::from_millis(20);
 /// For the rest of its output once a process has ended; a process of its own that it left behind may hold the pipe open for ever.
@@ -32,11 +35,10 @@ pub enum Event {
     Ended(ExitStatus),
 }
 
-/// What other threads tell the one that waits.
+/// What the thread that reads the output tells the one that waits.
 enum Message {
     Line(String),
     OutputEnded,
-    Interrupted,
 }
 
 /// A running process. Dropping it kills it, and what it started in its process group.
@@ -46,18 +48,17 @@ pub struct Process {
     pid: Option<Pid>,
     started: Instant,
     messages: Receiver<Message>,
-    sender: Sender<Message>,
+    interrupted: Arc<AtomicBool>,
     output_ended: Cell<bool>,
     ended: Cell<Option<Instant>>,
 }
 
 /// Ends a wait for events from another thread.
-pub struct Interrupter(Sender<Message>);
+pub struct Interrupter(Arc<AtomicBool>);
 
 impl Interrupter {
     pub fn interrupt(&self) {
-        // Nobody listens any more when the process has ended.
-        let _ = self.0.send(Message::Interrupted);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -105,9 +106,8 @@ impl Process {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let started = Instant::now();
         let mut child = guard::spawn(command, &program.display().to_string())?;
-        let (sender, messages) = channel();
+        let (sender, messages) = sync_channel(LINES_AHEAD);
         if let Some(output) = child.stdout.take() {
-            let sender = sender.clone();
             thread::spawn(move || {
                 follow(BufReader::new(output), &sender);
                 let _ = sender.send(Message::OutputEnded);
@@ -118,7 +118,7 @@ impl Process {
             child: Mutex::new(child),
             started,
             messages,
-            sender,
+            interrupted: Arc::default(),
             output_ended: Cell::new(false),
             ended: Cell::new(None),
         })
@@ -129,7 +129,7 @@ impl Process {
     }
 
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter(self.sender.clone())
+        Interrupter(self.interrupted.clone())
     }
 
     pub fn group(&self) -> Group {
@@ -139,12 +139,16 @@ impl Process {
     /// The next event, or [`Event::Deadline`] once `until` has come.
     pub fn next(&self, until: Option<Instant>) -> Result<Event, Error> {
         loop {
+            if self.interrupted.swap(false, Ordering::Relaxed) {
+                return Ok(Event::Interrupted);
+            }
             let left = until.map_or(LOOK, |until| until.saturating_duration_since(Instant::now()).min(LOOK));
             match self.messages.recv_timeout(left) {
                 Ok(Message::Line(line)) => return Ok(Event::Line(line)),
-                Ok(Message::Interrupted) => return Ok(Event::Interrupted),
                 Ok(Message::OutputEnded) => self.output_ended.set(true),
-                Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => {}
+                // The output has ended before the process.
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(left),
             }
             if let Some(status) = self.status()? {
                 let ended = self.ended.get().unwrap_or_else(Instant::now);
@@ -194,7 +198,7 @@ impl Drop for Process {
     }
 }
 
-fn follow(mut output: impl BufRead, sender: &Sender<Message>) {
+fn follow(mut output: impl BufRead, sender: &SyncSender<Message>) {
     let mut line = Vec::new();
     let mut read =
         |line: &mut Vec<u8>| -> io::Result<usize> { output.by_ref().take(LONGEST_LINE).read_until(b'\n', line) };

@@ -85,7 +85,7 @@ fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
     let suites = suites(&workspace.root)?;
     if list {
         for suite in &suites {
-            println!("{:<14} {}", suite.name, suite.about);
+            print(&format!("{:<14} {}", suite.name, suite.about));
         }
         return Ok(ExitCode::SUCCESS);
     }
