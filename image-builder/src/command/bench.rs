@@ -31,14 +31,14 @@ usage: ./cartridge bench boot|http [APP] [OPTIONS]
   --memory MIB                  default: the manifest's
   --accel auto|kvm|tcg          for times (default: auto); instructions are always counted under TCG
   --path PATH                   what is asked for (default: /)
-  --runs N                      boot: boots that are timed (default: 5)
+  --runs N                      boot: boots that are timed (default: 5); http: loads, of which the median is told (default: 1)
   --clients N,N                 http: numbers of keep-alive connections (default: 1,32)
   --seconds N                   http: length of each load (default: 5)
   --compare IMAGE               measure another image as well, by turns with the app; one without an agent will do
   --json                        one JSON object on standard output (docs/CLI.md)
 
-Compare by instructions: they hardly depend on the host's load. Times are for reporting, or for one run with --compare;
-never across hosts.
+Compare by instructions: they depend little on the host's load (a boot that waits for the network on a busy host has more).
+Times are for reporting, or for one run with --compare; never across hosts.
 ";
 
 const OPTIONS: [&str; 11] = [
@@ -203,7 +203,11 @@ fn http(app: &build::App, subjects: &[Subject], options: &Options) -> Result<(),
     let mut reports = vec![Vec::new(); subjects.len()];
     // By turns, so that all of them meet the same host.
     for clients in clients {
-        for (subject, reports) in subjects.iter().zip(&mut reports) {
+        let mut rounds = vec![Vec::new(); subjects.len()];
+        let turns = std::iter::repeat_n(subjects, options.runs.unwrap_or(1).max(1))
+            .flatten()
+            .enumerate();
+        for (turn, subject) in turns {
             let mut wanted = HttpOptions {
                 guest_port: subject.guest_port,
                 clients: vec![clients],
@@ -213,7 +217,10 @@ fn http(app: &build::App, subjects: &[Subject], options: &Options) -> Result<(),
             wanted.path = options.path.clone().unwrap_or(wanted.path);
             wanted.seconds = options.seconds.unwrap_or(wanted.seconds);
             let mut progress = |step: &str| note(format_args!("{}: {step}", subject.name));
-            reports.extend(measure::http(&subject.launch, &wanted, &mut progress)?);
+            rounds[turn % subjects.len()].extend(measure::http(&subject.launch, &wanted, &mut progress)?);
+        }
+        for (reports, round) in reports.iter_mut().zip(rounds) {
+            reports.extend(median(round));
         }
     }
     if options.json {
@@ -232,6 +239,13 @@ fn http(app: &build::App, subjects: &[Subject], options: &Options) -> Result<(),
         print_http(subject, reports);
     }
     Ok(())
+}
+
+/// The report in the middle, by requests a second.
+fn median(mut reports: Vec<HttpReport>) -> Option<HttpReport> {
+    reports.sort_by(|one, other| one.requests_per_second.total_cmp(&other.requests_per_second));
+    let middle = reports.len().saturating_sub(1) / 2;
+    reports.into_iter().nth(middle)
 }
 
 /// The object under `compare`: which image, and its report.

@@ -92,6 +92,7 @@ fn bench_boot_prints_its_keys() {
             "min_ram_mib",
             "instructions_to_ready",
             "instructions_to_first_200",
+            "instruction_runs",
             "firmware_instructions",
             "wall_ms",
             "wall_ms_to_ready",

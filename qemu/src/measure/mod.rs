@@ -1,6 +1,6 @@
 //! Measuring a cartridge: what a boot costs, and what a request costs.
 //!
-//! Guest instructions hardly depend on the host's load, so they are what to compare; wall time is what to report. Traps:
+//! Guest instructions depend little on the host's load, so they are what to compare; wall time is what to report. Traps:
 //! - **Fresh connections.** QEMU's user-mode network accepts a forwarded connection on the host at once and sends the guest a
 //!   SYN, which it repeats with a back-off of seconds. One early connection would measure that back-off; see [`first_200`].
 //! - **Counting from outside.** A count is read when a line or an answer arrives at the host, a little after the guest
