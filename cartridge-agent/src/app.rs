@@ -54,11 +54,7 @@ fn prepare() -> Shared {
     crate::facade::install();
     report_problems(&parameters);
     if let Some(Err(error)) = files.write("network", settings.network.command().as_str()) {
-        log::agent(
-            Level::Error,
-            format_args!("the network cannot be configured: {error}"),
-            &[],
-        );
+        log::failure(format_args!("the network cannot be configured"), &error);
     }
     Shared::new(files, parameters, settings, started)
 }
@@ -69,10 +65,9 @@ fn read(files: &Files, name: &str) -> &'static [u8] {
         None => &[],
         Some(Ok(text)) => text.leak(),
         Some(Err(error)) => {
-            log::agent(
-                Level::Error,
-                format_args!("the {name} cannot be read: {error}; going on without"),
-                &[],
+            log::failure(
+                format_args!("going on without the {name}, which cannot be read"),
+                &error,
             );
             &[]
         }
@@ -144,6 +139,12 @@ impl Cartridge {
     /// A guard for work in flight: a stop waits for it to be dropped, until the drain deadline.
     pub fn hold(&self) -> Hold {
         Hold::new(self.shared)
+    }
+
+    /// Lets go of the cartridge without stopping it, for an app that has nothing to finish: a stop then waits for guards only.
+    pub fn detach(self) {
+        self.shared.handles.fetch_sub(1, Ordering::AcqRel);
+        std::mem::forget(self);
     }
 
     /// Stops the cartridge in order, with this exit status, and does not return: this thread is done.

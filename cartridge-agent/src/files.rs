@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 /// The folder named by `CARTRIDGE_DIR`; without that variable, no file exists.
@@ -46,22 +46,18 @@ impl Files {
 
     /// The content of `name`, but no more than one byte past `limit`, so that the caller sees a file that is too large.
     pub fn read(&self, name: &str, limit: usize) -> Option<io::Result<Vec<u8>>> {
-        let mut file = match self.open(name)? {
-            Ok(file) => file,
-            Err(error) => return Some(Err(error)),
-        };
-        let mut content = Vec::new();
-        let mut room = [0; 2048];
-        while content.len() <= limit {
-            match file.read(&mut room) {
-                Ok(0) => break,
-                Ok(count) => content.extend_from_slice(&room[..count]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Some(Err(error)),
-            }
-        }
-        content.truncate(limit + 1);
-        Some(Ok(content))
+        let file = self.open(name)?;
+        Some(file.and_then(|mut file| read_at_most(&mut file, limit + 1)))
+    }
+
+    /// The last `limit` bytes of `name`, or all of them.
+    pub fn read_end(&self, name: &str, limit: u32) -> Option<io::Result<Vec<u8>>> {
+        let file = self.open(name)?;
+        Some(file.and_then(|mut file| {
+            // Fails for a shorter file, which is then read from its start.
+            let _ = file.seek(SeekFrom::End(-i64::from(limit)));
+            read_at_most(&mut file, limit as usize)
+        }))
     }
 
     /// Writes `text` to `name` in one piece; `None` when there is no such file.
@@ -77,4 +73,20 @@ impl Files {
         // A platform that has no such file has no such notion; the agent then shares the processor like any thread.
         let _ = self.write("priority", "high\n");
     }
+}
+
+#[inline(never)]
+fn read_at_most(file: &mut File, limit: usize) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let mut room = [0; 2048];
+    while content.len() < limit {
+        match file.read(&mut room) {
+            Ok(0) => break,
+            Ok(count) => content.extend_from_slice(&room[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    content.truncate(limit);
+    Ok(content)
 }

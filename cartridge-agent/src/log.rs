@@ -11,7 +11,7 @@ use cartridge_agent_core::text::Text;
 use cartridge_agent_core::time::Timestamp;
 use std::fmt::{self, Write as _};
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 #[cfg(unix)]
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -42,6 +42,15 @@ pub fn log_line(level: Level, message: fmt::Arguments<'_>) {
 /// Writes one of the agent's own lines.
 pub(crate) fn agent(level: Level, message: fmt::Arguments<'_>, fields: &[(&str, &str)]) {
     write(level, "agent", message, fields);
+}
+
+/// Logs that something failed and why. In the machine "why" is a number: std's texts for them take 4 KB of the image, and the
+/// kernel has said what is wrong with a device or a line in words of its own.
+#[inline(never)]
+pub(crate) fn failure(what: fmt::Arguments<'_>, error: &io::Error) {
+    #[cfg(not(unix))]
+    let error = format_args!("error {}", error.raw_os_error().unwrap_or_default());
+    agent(Level::Error, format_args!("{what}: {error}"), &[]);
 }
 
 /// Chooses where lines go. Lines before this are lost.

@@ -10,7 +10,6 @@ mod places;
 use crate::log;
 use crate::runner;
 use crate::shared::Shared;
-use cartridge_agent_core::log::Level;
 use places::Places;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -31,11 +30,11 @@ pub fn start(shared: &'static Shared) {
             });
         }
         Err(error) => {
-            let message = format_args!(
-                "no management endpoint: port {} cannot be listened on: {error}",
-                management.port
+            let port = management.port;
+            log::failure(
+                format_args!("no management endpoint, port {port} cannot be listened on"),
+                &error,
             );
-            log::agent(Level::Error, message, &[]);
         }
     }
 }

@@ -69,10 +69,9 @@ fn spawn_boxed(name: &str, shared: &'static Shared, work: Box<dyn FnOnce() + Sen
     {
         Ok(handle) => Some(handle.thread().clone()),
         Err(error) => {
-            log::agent(
-                Level::Error,
-                format_args!("no thread for {name}: {error}; give the cartridge more memory"),
-                &[],
+            log::failure(
+                format_args!("no thread for {name}; give the cartridge more memory"),
+                &error,
             );
             None
         }

@@ -2,7 +2,6 @@
 
 use crate::shared::Shared;
 use crate::{log, runner};
-use cartridge_agent_core::log::Level;
 use cartridge_agent_core::machine::Cause;
 use std::io::{self, ErrorKind, Read};
 
@@ -22,11 +21,7 @@ fn watch_power(shared: &'static Shared) {
         runner::spawn("agent-power", shared, move || match wait_for_word(shared) {
             Ok(0) => {} // The platform has no such file, or no power button.
             Ok(_) => shared.request_stop(Cause::Power, 0, None),
-            Err(error) => log::agent(
-                Level::Error,
-                format_args!("the power button is not watched: {error}"),
-                &[],
-            ),
+            Err(error) => log::failure(format_args!("the power button is not watched"), &error),
         });
     }
 }

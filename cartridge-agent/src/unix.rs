@@ -2,7 +2,6 @@
 
 use crate::shared::Shared;
 use crate::{log, runner};
-use cartridge_agent_core::log::Level;
 use cartridge_agent_core::machine::Cause;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs::File;
@@ -18,7 +17,7 @@ pub fn watch_signals(shared: &'static Shared) {
                 }
             });
         }
-        Err(error) => log::agent(Level::Error, format_args!("signals are not watched: {error}"), &[]),
+        Err(error) => log::failure(format_args!("signals are not watched"), &error),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bad input and missing devices: a clear line, the documented behaviour, never a hang or a panic.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use cartridge_tests::guest::{self, launch, payload, serves, start, start_ready, wait_for};
@@ -53,6 +55,33 @@ fn unknown_keys_are_left_to_the_app() {
     let guest = start_ready(&launch);
     serves(&guest);
     assert!(!guest.console().contains("\"level\":\"error\""), "{}", guest.console());
+}
+
+#[test]
+fn hello_keeps_answers_and_requests_apart() {
+    let guest = start_ready(&launch(&image("apps/hello")));
+    let address = guest.address(8080).unwrap_or_else(|error| panic!("{error}"));
+    let answers = |requests: &str| {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.write_all(requests.as_bytes()).unwrap();
+        let mut all = String::new();
+        client.read_to_string(&mut all).unwrap();
+        all
+    };
+    let (head, body) = ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n", "hello\n");
+    let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let last = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    let headed = get.replace("GET", "HEAD");
+    assert_eq!(
+        answers(&format!("{headed}{get}{last}")),
+        format!("{head}{head}{body}{head}{body}")
+    );
+    let hidden = format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{get}",
+        get.len()
+    );
+    assert_eq!(answers(&hidden), format!("{head}{body}"), "a body is no request");
 }
 
 #[test]

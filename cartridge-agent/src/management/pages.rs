@@ -7,7 +7,7 @@ use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::machine::{Cause, Missing};
 use cartridge_agent_core::management::{Page, StopOptions, route, state_body};
 use cartridge_agent_core::metrics::{self, Figures};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const STATS_LIMIT: usize = 16 * 1024;
 
 /// At most this much of the log is served.
-const LOG_LIMIT: usize = 1024 * 1024;
+const LOG_LIMIT: u32 = 1024 * 1024;
 
 /// How long /readyz looks at ports; those it has not come to by then count as missing.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,17 +57,14 @@ pub fn answer(shared: &Shared, request: &Request<'_>, token: &str, out: &mut Vec
         }
         Ok(Page::Logs) => {
             content = Content::Text;
-            text = match shared.files.read("log", LOG_LIMIT) {
-                Some(Ok(log)) => Some(log),
-                None => Some(log::kept().unwrap_or_default()),
-                Some(Err(error)) => {
+            text = Some(match shared.files.read_end("log", LOG_LIMIT) {
+                Some(Ok(log)) => log,
+                None => log::kept().unwrap_or_default(),
+                Some(Err(_)) => {
                     status = Status::ServiceUnavailable;
-                    let mut text = Bytes(Vec::new());
-                    // Writing to memory does not fail.
-                    let _ = writeln!(text, "the log cannot be read: {error}");
-                    Some(text.0)
+                    Vec::from(&b"the log cannot be read\n"[..])
                 }
-            };
+            });
         }
         Ok(Page::Stop(options)) => {
             status = Status::Accepted;

@@ -88,6 +88,16 @@ fn an_app_that_computes_on_every_thread_is_cut_off_at_the_drain_deadline() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_an_app_that_has_detached() {
+    let mut member = Member::start("THEN=detach,DRAIN_SECONDS=60", |_| {});
+    member.wait_for_state("Active");
+    assert!(member.is_quiet_about("In_Maintenance", Duration::from_millis(200)));
+    member.signal("TERM");
+    assert_eq!(member.wait().code(), Some(0));
+    assert_eq!(member.states(), ALL);
+}
+
+#[test]
 fn a_second_signal_ends_the_drain() {
     let mut member = Member::start("THEN=ignore,DRAIN_SECONDS=60", |_| {});
     member.wait_for_state("Active");

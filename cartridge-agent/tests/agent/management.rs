@@ -106,6 +106,13 @@ fn logs_are_the_platforms_or_else_the_agents_own() {
     assert!(!answer.contains(TOKEN));
     std::fs::write(member.dir.join("log"), "kernel says\n").unwrap();
     assert!(get(port, "/logs").1.ends_with("\r\n\r\nkernel says\n"));
+    let (start, end) = (vec![b'a'; 1000], vec![b'z'; 1 << 20]);
+    std::fs::write(member.dir.join("log"), [start, end].concat()).unwrap();
+    let (_, answer) = get(port, "/logs");
+    assert!(
+        answer.ends_with(&format!("\r\n\r\n{}", "z".repeat(1 << 20))),
+        "the end, and no more"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! `LISTEN=8080|8081` ports to accept connections on, `LISTEN_AFTER=MS` how long after the start, and `THEN=` one of `wait`
 //! (for a stop, then return), `ignore` (stops), `compute` (on every thread, for ever), `hold` (work for `HOLD=MS` after a stop),
-//! `return`, `fail`, `panic`, `stop`, `drop` (its handle on another thread), `crash` (the thread with its handle), `lock` (standard output, for ever), `close` (its
+//! `return`, `fail`, `panic`, `stop`, `drop` (its handle on another thread), `crash` (the thread with its handle), `lock` (standard output, for ever), `detach` (from the cartridge), `close` (its
 //! ports after a second).
 
 use cartridge_agent::Cartridge;
@@ -43,6 +43,10 @@ fn main() -> Result<()> {
                 let _cartridge = cartridge;
                 panic!("on purpose")
             });
+            ignore();
+        }
+        "detach" => {
+            cartridge.detach();
             ignore();
         }
         "return" => {}
