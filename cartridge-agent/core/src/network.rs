@@ -86,36 +86,37 @@ impl NetworkPlan<'_> {
     #[inline(never)]
     pub fn command(&self) -> Text<COMMAND_LIMIT> {
         let mut out = Text::new();
-        match self.v4 {
-            Some(address) => self.static_line(&mut out, address, true),
-            None => put(&mut out, "dhcp\n"),
-        }
-        if let Some(address) = self.v6 {
-            self.static_line(&mut out, address, self.v4.is_none());
-        }
-        out
-    }
-
-    #[inline(never)]
-    fn static_line(&self, out: &mut Text<COMMAND_LIMIT>, address: StaticAddress<'_>, with_dns: bool) {
-        put(out, "static ");
-        put(out, address.address);
-        if let Some(gateway) = address.gateway {
-            put(out, " gateway ");
-            put(out, gateway);
-        }
-        if let Some(dns) = self.dns.filter(|_| with_dns) {
-            let mut before = " dns ";
-            for server in crate::parameters::list_items(dns) {
-                put(out, before);
-                put(out, server);
-                before = ",";
-            }
+        put_address(&mut out, "dhcp", self.v4);
+        // They hold for both families, wherever they stand.
+        let mut before = " dns ";
+        for server in crate::parameters::list_items(self.dns.unwrap_or_default()) {
+            put(&mut out, before);
+            put(&mut out, server);
+            before = ",";
         }
         if self.mtu > 0 {
             let _ = write!(out, " mtu {}", self.mtu);
         }
-        put(out, "\n");
+        put(&mut out, "\n");
+        if self.v6.is_some() {
+            put_address(&mut out, "", self.v6);
+            put(&mut out, "\n");
+        }
+        out
+    }
+}
+
+/// Adds `static ADDRESS gateway ADDRESS`, or `otherwise`.
+#[inline(never)]
+fn put_address(out: &mut Text<COMMAND_LIMIT>, otherwise: &str, address: Option<StaticAddress<'_>>) {
+    let Some(StaticAddress { address, gateway }) = address else {
+        return put(out, otherwise);
+    };
+    put(out, "static ");
+    put(out, address);
+    if let Some(gateway) = gateway {
+        put(out, " gateway ");
+        put(out, gateway);
     }
 }
 
@@ -172,7 +173,7 @@ mod tests {
                     dns,
                     mtu: 1400,
                 },
-                "static 10.0.2.15/24 gateway 10.0.2.2 dns 10.0.2.3,1.1.1.1 mtu 1400\nstatic fd00::15/64 mtu 1400\n",
+                "static 10.0.2.15/24 gateway 10.0.2.2 dns 10.0.2.3,1.1.1.1 mtu 1400\nstatic fd00::15/64\n",
             ),
             (
                 NetworkPlan {
@@ -180,7 +181,15 @@ mod tests {
                     dns,
                     ..Default::default()
                 },
-                "dhcp\nstatic fd00::15/64 dns 10.0.2.3,1.1.1.1\n",
+                "dhcp dns 10.0.2.3,1.1.1.1\nstatic fd00::15/64\n",
+            ),
+            (
+                NetworkPlan {
+                    dns,
+                    mtu: 1400,
+                    ..Default::default()
+                },
+                "dhcp dns 10.0.2.3,1.1.1.1 mtu 1400\n",
             ),
         ] {
             assert_eq!(plan.command().as_str(), text);

@@ -215,29 +215,32 @@ impl<'a> Reader<'_, 'a> {
 
     #[inline(never)]
     fn network(&mut self) -> NetworkPlan<'a> {
-        let v4 = |value: &str| is_address(value, true);
-        let v6 = |value: &str| is_address(value, false);
         let servers = |value: &str| {
             list_items(value).all(|item| item.parse::<IpAddr>().is_ok())
                 && (1..=DNS_LIMIT).contains(&list_items(value).count())
         };
-        let address = self.value("ADDRESS an IPv4 address with prefix, as 10.0.2.15/24\nDHCP", &|value| {
-            has_prefix(value, true)
-        });
-        let gateway = self.value("GATEWAY an IPv4 address\nnone", &v4);
-        let address6 = self.value("ADDRESS6 an IPv6 address with prefix, as fd00::15/64\nnone", &|value| {
-            has_prefix(value, false)
-        });
-        let gateway6 = self.value("GATEWAY6 an IPv6 address\nnone", &v6);
         NetworkPlan {
-            v4: address.map(|address| StaticAddress { address, gateway }),
-            v6: address6.map(|address| StaticAddress {
-                address,
-                gateway: gateway6,
-            }),
+            v4: self.address(
+                "ADDRESS an IPv4 address with prefix, as 10.0.2.15/24\nDHCP",
+                "GATEWAY an IPv4 address beside a good ADDRESS\nDHCP",
+                true,
+            ),
+            v6: self.address(
+                "ADDRESS6 an IPv6 address with prefix, as fd00::15/64\nnone",
+                "GATEWAY6 an IPv6 address beside a good ADDRESS6\nnone",
+                false,
+            ),
             dns: self.value("DNS a list of at most 3 IP addresses, separated by '|'\nnone", &servers),
             mtu: self.number("MTU a number of bytes from 576 to 9000\nthe network's", 576, 9000),
         }
+    }
+
+    /// A static address and its gateway; a gateway by itself has nothing to go by.
+    #[inline(never)]
+    fn address(&mut self, address: &'static str, gateway: &'static str, v4: bool) -> Option<StaticAddress<'a>> {
+        let address = self.value(address, &|value| has_prefix(value, v4));
+        let gateway = self.value(gateway, &|value| address.is_some() && is_address(value, v4));
+        address.map(|address| StaticAddress { address, gateway })
     }
 }
 
@@ -268,7 +271,9 @@ fn is_address(value: &str, v4: bool) -> bool {
 fn has_prefix(value: &str, v4: bool) -> bool {
     let most = if v4 { 32 } else { 128 };
     value.split_once('/').is_some_and(|(address, prefix)| {
-        is_address(address, v4) && decimal(prefix).is_some_and(|prefix| (1..=most).contains(&prefix))
+        // No zeros before a prefix: the kernel's line has room for three digits.
+        let number = decimal(prefix).filter(|_| prefix.len() <= 3);
+        is_address(address, v4) && number.is_some_and(|number| (1..=most).contains(&number))
     })
 }
 
@@ -381,5 +386,32 @@ mod tests {
         );
         assert_eq!(settings.network.command().as_str(), "dhcp\n");
         assert_eq!(told.len(), 6);
+    }
+
+    #[test]
+    fn dhcp_does_not_void_what_the_payload_says() {
+        let (settings, told) = settings("", "DNS=10.0.2.3,MTU=1400,GATEWAY=10.0.2.2,GATEWAY6=fd00::2");
+        assert_eq!(settings.network.command().as_str(), "dhcp dns 10.0.2.3 mtu 1400\n");
+        assert_eq!(
+            told,
+            [
+                "GATEWAY=10.0.2.2 is not an IPv4 address beside a good ADDRESS: using DHCP",
+                "GATEWAY6=fd00::2 is not an IPv6 address beside a good ADDRESS6: using none",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_longest_plan_is_not_cut() {
+        let v6 = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255";
+        let payload = std::format!(
+            "ADDRESS=255.255.255.255/032,GATEWAY=255.255.255.255,MTU=9000,DNS={v6}|{v6}|{v6},ADDRESS6={v6}/128,GATEWAY6={v6}"
+        );
+        let parameters = Parameters::new(b"", payload.as_bytes());
+        let plan = read(&parameters, &mut |bad| panic!("{bad}")).network;
+        assert!(plan.command().as_str().ends_with(&std::format!("/128 gateway {v6}\n")));
+        assert_eq!(plan.command().as_str().lines().count(), 2);
+        let (settings, told) = settings("", "ADDRESS=10.0.2.15/0000000024");
+        assert!(settings.network.v4.is_none() && told.len() == 1);
     }
 }

@@ -39,7 +39,7 @@ pub struct Setup {
     asked: bool,
     /// When the network was asked for, ns.
     since: u64,
-    /// For IPv4 and IPv6.
+    /// For IPv4 and IPv6. Beside DHCP its address is unspecified.
     stated: [Option<Static>; 2],
     dhcp: Option<Lone<Vec<u8>>>,
     lease: Option<Lease>,
@@ -112,6 +112,7 @@ impl Setup {
                 }
             } else {
                 self.start_dhcp()?;
+                self.stated[0] = Some(given);
             }
             self.apply(links, now);
             self.step(links, now);
@@ -294,7 +295,8 @@ impl Setup {
         let own = link_local(link.device.mac_address());
         let stated6 = self.stated[1].as_ref().map(cidr);
         let leased = self.lease.as_ref().map(|lease| IpCidr::Ipv4(lease.address));
-        let four = self.stated[0].as_ref().map(cidr).or(leased);
+        let stated4 = self.stated[0].as_ref().filter(|given| given.prefix > 0);
+        let four = stated4.map(cidr).or(leased);
         link.interface.update_ip_addrs(|addresses| {
             let advertised = core::mem::take(addresses);
             for cidr in [four, Some(own), stated6].iter().flatten() {

@@ -368,6 +368,18 @@ fn datagrams() {
 }
 
 #[test]
+fn servers_and_mtu_of_the_payload_hold_beside_dhcp() {
+    let world = world();
+    configure(&world.client, "dhcp dns 10.0.0.9 mtu 1400").unwrap();
+    let told = describe(&world.client);
+    assert!(told.contains("dns 10.0.0.9\n") && told.contains("mtu 1400\n"), "{told}");
+    assert!(
+        !told.contains("address 10.0.0.2") && !told.contains("0.0.0.0"),
+        "{told}"
+    );
+}
+
+#[test]
 fn silence_of_dhcp_is_told_and_asking_goes_on() {
     let world = world();
     configure(&world.client, "dhcp").unwrap();

@@ -1,6 +1,6 @@
 //! The lines a program writes to `/run/cartridge/network`.
 //!
-//! `dhcp`, or `static ADDRESS/PREFIX [gateway G] [dns D,D] [mtu N]` for IPv4 or IPv6; one line for each family.
+//! `dhcp [dns D,D] [mtu N]`, or `static ADDRESS/PREFIX [gateway G] [dns D,D] [mtu N]` for IPv4 or IPv6; one line for each family.
 
 use super::address::is_loopback;
 use super::link::MAX_MTU;
@@ -34,13 +34,13 @@ impl Static {
 /// What is wrong with a line, for the user.
 pub type Wrong = &'static str;
 
-/// Whether the line is `static`, which is then in `result`; otherwise it is `dhcp`.
+/// Whether the line is `static`; otherwise it is `dhcp`, and `result` keeps the address it has. What the line says is in `result`.
 pub fn parse(line: &[u8], result: &mut Static) -> Result<bool, Wrong> {
     let mut words = Words(line);
     match words.next() {
-        Some(b"dhcp") if words.next().is_none() => Ok(false),
+        Some(b"dhcp") => parse_options(words, result).map(|()| false),
         Some(b"static") => parse_static(words, result).map(|()| true),
-        _ => Err("expected `dhcp` or `static ADDRESS/PREFIX [gateway G] [dns D,D] [mtu N]`"),
+        _ => Err("expected `dhcp` or `static ADDRESS/PREFIX`, then [gateway G] [dns D,D] [mtu N]"),
     }
 }
 
@@ -81,6 +81,12 @@ fn parse_static(mut words: Words, result: &mut Static) -> Result<(), Wrong> {
         return Err("the prefix length must be 1 to 32 (IPv4) or 1 to 128 (IPv6)");
     }
     (result.address, result.prefix) = (address, prefix as u8);
+    parse_options(words, result)
+}
+
+/// The words after the address; without one there is no gateway either.
+fn parse_options(mut words: Words, result: &mut Static) -> Result<(), Wrong> {
+    let address = result.address;
     while let Some(key) = words.next() {
         let value = words.next().ok_or("expected a value after the last word")?;
         let (good, wrong) = match key {
@@ -88,8 +94,8 @@ fn parse_static(mut words: Words, result: &mut Static) -> Result<(), Wrong> {
                 result.gateway = parse_address(value);
                 let fits = |gateway: IpAddr| gateway.is_ipv4() == address.is_ipv4() && is_unicast(gateway);
                 (
-                    result.gateway.is_some_and(fits),
-                    "expected a router's address of the same family after `gateway`",
+                    result.prefix > 0 && result.gateway.is_some_and(fits),
+                    "expected a static address, and a router's of the same family after `gateway`",
                 )
             }
             b"dns" => (
@@ -164,19 +170,29 @@ mod tests {
 
     #[derive(PartialEq, Debug)]
     enum Line {
-        Dhcp,
+        Dhcp(Static),
         Static(Static),
     }
 
     fn parse(line: &[u8]) -> Result<Line, Wrong> {
         let mut given = Static::NONE;
         let is_static = super::parse(line, &mut given)?;
-        Ok(if is_static { Line::Static(given) } else { Line::Dhcp })
+        Ok(if is_static {
+            Line::Static(given)
+        } else {
+            Line::Dhcp(given)
+        })
     }
 
     #[test]
     fn lines() {
-        assert_eq!(parse(b"dhcp"), Ok(Line::Dhcp));
+        assert_eq!(parse(b"dhcp"), Ok(Line::Dhcp(Static::NONE)));
+        let given = Static {
+            servers: [Some(IpAddr::from([10, 0, 2, 3])), None, None],
+            mtu: Some(1400),
+            ..Static::NONE
+        };
+        assert_eq!(parse(b"dhcp dns 10.0.2.3 mtu 1400"), Ok(Line::Dhcp(given)));
         let Ok(Line::Static(four)) = parse(b"static 10.0.2.15/24 gateway 10.0.2.2 dns 10.0.2.3,1.1.1.1 mtu 9000")
         else {
             panic!("a good line");
@@ -204,6 +220,8 @@ mod tests {
             "",
             "static",
             "dhcp now",
+            "dhcp gateway 10.0.2.2",
+            "dhcp mtu 575",
             "static 10.0.2.15",
             "static 10.0.2.15/33",
             "static 10.0.2.15/0",
