@@ -79,7 +79,7 @@ fn report_problems(parameters: &Parameters<'_>) {
     parameters.problems(&mut |source, problem| {
         count += 1;
         if count <= PROBLEM_LIMIT {
-            log::agent(Level::Error, format_args!("{source}: {problem}"), &[]);
+            log::agent(problem.level(), format_args!("{source}: {problem}"), &[]);
         }
     });
     if count > PROBLEM_LIMIT {

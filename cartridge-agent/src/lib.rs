@@ -31,12 +31,13 @@
 //! | `MANAGEMENT_PORT`, `MANAGEMENT_TOKEN` | management endpoint: its port, its bearer token (16 to 256 characters) | off |
 //! | `DRAIN_SECONDS` | how long the app may finish its work after a stop was asked for, 0 to 3600 | 10 |
 //! | `port.check.timeout` | milliseconds until a member that is not ready is reported as an error | 600000 |
-//! | `ADDRESS`, `GATEWAY`, `DNS` | static IPv4 address with prefix, gateway, DNS servers separated by `\|` | DHCP |
+//! | `ADDRESS`, `GATEWAY` | static IPv4 address with prefix, gateway | DHCP |
 //! | `ADDRESS6`, `GATEWAY6` | static IPv6 address with prefix, gateway | as the network advertises |
+//! | `DNS` | at most 3 DNS servers separated by `\|`, asked first | the network's |
 //! | `MTU` | largest packet in bytes, 576 to 9000 | the network's |
 //!
 //! A bad value is reported in the log and replaced by the default; it never stops the cartridge. Every other key is the
-//! app's.
+//! app's; one that is nearly a key of the agent's is reported too.
 //!
 //! # Platform
 //!

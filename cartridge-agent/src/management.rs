@@ -1,7 +1,8 @@
 //! The management endpoint: HTTP on a port of its own, one thread above the app's for each connection.
 //!
 //! A slow or silent client costs others nothing: when all places are taken, the connection that has waited longest for its
-//! client is closed in favour of the new one.
+//! client is closed in favour of the new one. Whoever connects more often than others can send a request still keeps them out;
+//! that is for the network around the port to prevent.
 
 mod connection;
 mod pages;

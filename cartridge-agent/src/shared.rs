@@ -1,5 +1,6 @@
-//! What the agent's threads and the app's share. Everything the agent must not wait for is an atomic: a thread of the app
-//! can be stopped anywhere by a more urgent one, also while it holds a lock.
+//! What the agent's threads and the app's share. A thread of the app can be stopped anywhere by a more urgent one, also while
+//! it holds a lock, so what the agent needs all the time are atomics. It takes one lock that the app takes too, to wake those who
+//! wait for [`Told`]: twice in its life, for a few instructions, and at worst as long as the app's other threads take turns.
 
 use crate::files::Files;
 use cartridge_agent_core::lifecycle::State;
@@ -103,8 +104,10 @@ impl Shared {
         self.wake_agent();
     }
 
+    /// What was asked for since the last call. Nothing while someone is asking: whoever asks wakes the agent afterwards.
     pub fn take_requests(&self) -> Vec<StopRequest> {
-        std::mem::take(&mut *lock(&self.requests))
+        let requests = self.requests.try_lock();
+        requests.map_or_else(|_| Vec::new(), |mut requests| std::mem::take(&mut *requests))
     }
 
     /// True when the app has dropped every handle and guard.

@@ -48,13 +48,29 @@ fn a_bad_value_is_named_with_what_was_expected_and_the_default() {
 }
 
 #[test]
-fn unknown_keys_are_left_to_the_app() {
+fn a_key_that_is_nearly_one_of_the_agents_is_named_with_the_one_that_was_meant() {
+    boots_with(
+        b"DRAIN_SECOND=5",
+        "DRAIN_SECOND is left to the app; did you mean DRAIN_SECONDS?",
+    );
+}
+
+#[test]
+fn a_gateway_without_an_address_is_a_bad_value() {
+    boots_with(b"GATEWAY=10.0.2.2", "GATEWAY=10.0.2.2 is not");
+}
+
+#[test]
+fn other_unknown_keys_are_left_to_the_app_without_a_word() {
     let file = payload(b"WEATHER=fine,EMPTY=,EQUATION=a=b");
     let mut launch = launch(&image("apps/hello"));
     launch.payload = Some(file.path().to_owned());
     let guest = start_ready(&launch);
     serves(&guest);
-    assert!(!guest.console().contains("\"level\":\"error\""), "{}", guest.console());
+    for level in ["error", "warn"] {
+        let level = format!("\"level\":\"{level}\"");
+        assert!(!guest.console().contains(&level), "{}", guest.console());
+    }
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl fmt::Display for Note {
             Note::TimedOut(missing, after) => write!(
                 f,
                 "not ready within port.check.timeout of {} ms: {missing}; the member stays Starting; check that the app \
-                 listens on 0.0.0.0 (or 127.0.0.1) on every port of PORTS",
+                 listens on 0.0.0.0 on every port of PORTS",
                 milliseconds(*after)
             ),
             Note::NoNetwork(state) => write!(f, "{state}; the member stays Starting, only loopback works"),

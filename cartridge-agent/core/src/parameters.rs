@@ -6,6 +6,8 @@
 //!
 //! Nothing is copied: a look-up scans the text, which is at most [`SIZE_LIMIT`] bytes and [`ITEM_LIMIT`] items.
 
+use crate::log::Level;
+use crate::settings::near_miss;
 use crate::text::start_at_most;
 use core::fmt;
 
@@ -122,6 +124,18 @@ pub enum Problem<'a> {
     ControlByte(usize, u8),
     /// The key was given before.
     Duplicate(&'a str),
+    /// The key is none of the agent's, but nearly this one.
+    NearMiss(&'a str, &'static str),
+}
+
+impl Problem<'_> {
+    /// How much it matters.
+    pub fn level(&self) -> Level {
+        match self {
+            Problem::NearMiss(..) => Level::Warn,
+            _ => Level::Error,
+        }
+    }
 }
 
 impl fmt::Display for Problem<'_> {
@@ -163,6 +177,7 @@ impl fmt::Display for Problem<'_> {
                     start_at_most(key, 64)
                 )
             }
+            Problem::NearMiss(key, own) => write!(f, "{key} is left to the app; did you mean {own}?"),
         }
     }
 }
@@ -344,8 +359,15 @@ fn problems<'a>(text: &'a [u8], report: &mut dyn FnMut(Problem<'a>)) {
     while let Some(item) = items.next() {
         match item {
             Err(problem) => report(problem),
-            Ok((key, _)) if occurrences(text, key, items.number - 1) == 1 => report(Problem::Duplicate(key)),
-            Ok(_) => {}
+            Ok((key, _)) => match occurrences(text, key, items.number - 1) {
+                0 => {
+                    if let Some(own) = near_miss(key) {
+                        report(Problem::NearMiss(key, own));
+                    }
+                }
+                1 => report(Problem::Duplicate(key)),
+                _ => {}
+            },
         }
     }
     if items.next_bytes().is_some() {

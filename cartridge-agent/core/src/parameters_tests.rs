@@ -57,6 +57,20 @@ fn the_last_duplicate_wins_and_is_reported_once() {
 }
 
 #[test]
+fn a_near_miss_of_the_agents_keys_is_reported_once_and_other_keys_are_the_apps() {
+    let parameters = Parameters::new(b"LOG_LEVELS=info", b"PORT=80,PORT=81,WEATHER=fine,PORTS=80");
+    assert_eq!(
+        told(parameters),
+        [
+            "payload: PORT is left to the app; did you mean PORTS?",
+            "payload: PORT is given more than once: the last value is used",
+            "defaults of the manifest: LOG_LEVELS is left to the app; did you mean LOG_LEVEL?",
+        ]
+    );
+    assert_eq!(parameters.get("PORT"), Some("81"));
+}
+
+#[test]
 fn typed_values() {
     let parameters = payload("YES=True,NO=FALSE,ODD=maybe,N=18446744073709551615,BIG=18446744073709551616,NEG=-1");
     assert_eq!(parameters.boolean("YES"), Ok(Some(true)));

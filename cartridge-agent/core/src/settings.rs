@@ -18,6 +18,10 @@ pub const TOKEN_MIN: usize = 16;
 /// A management token has at most this many characters.
 pub const TOKEN_MAX: usize = 256;
 
+/// The agent's own keys.
+const KEYS: &str = "PORTS LOG_LEVEL MANAGEMENT_PORT MANAGEMENT_TOKEN DRAIN_SECONDS port.check.timeout ADDRESS GATEWAY DNS \
+                    ADDRESS6 GATEWAY6 MTU CARTRIDGE_NAME CARTRIDGE_VERSION";
+
 /// At most this many DNS servers are passed on.
 const DNS_LIMIT: usize = 3;
 
@@ -123,6 +127,36 @@ impl fmt::Display for BadValue<'_> {
             "{}={shown} is not {}: using {}",
             self.key, self.expected, self.instead
         )
+    }
+}
+
+/// The key of the agent's that whoever wrote `key` may have meant; `None` if it is one, or like none of them.
+pub fn near_miss(key: &str) -> Option<&'static str> {
+    let mut keys = KEYS.split(' ');
+    let near = keys.clone().find(|own| is_near(key, own));
+    near.filter(|_| !keys.any(|own| own == key))
+}
+
+/// True if the two are the same but for case and one character left out, added, taken for another, or swapped with its
+/// neighbour. What is as short as `DNS` is near too many words for more than a difference in case.
+#[inline(never)]
+fn is_near(key: &str, own: &str) -> bool {
+    let (mut a, mut b) = (key.as_bytes(), own.as_bytes());
+    while let ([x, after_x @ ..], [y, after_y @ ..]) = (a, b)
+        && x.eq_ignore_ascii_case(y)
+    {
+        (a, b) = (after_x, after_y);
+    }
+    while let ([before_x @ .., x], [before_y @ .., y]) = (a, b)
+        && x.eq_ignore_ascii_case(y)
+    {
+        (a, b) = (before_x, before_y);
+    }
+    match (a, b) {
+        ([], []) => true,
+        ([] | [_], [] | [_]) => own.len() > 4,
+        ([p, q], [r, s]) => own.len() > 4 && (p, q) == (s, r),
+        _ => false,
     }
 }
 
@@ -327,6 +361,38 @@ mod tests {
             Some((9000, "0123456789abcdef="))
         );
         assert_eq!(told, Vec::<String>::new());
+    }
+
+    #[test]
+    fn near_misses_of_the_agents_keys_are_told_from_the_apps_keys() {
+        for (key, meant) in [
+            ("DRAIN_SECOND", "DRAIN_SECONDS"),
+            ("PORT", "PORTS"),
+            ("ports", "PORTS"),
+            ("LOG-LEVEL", "LOG_LEVEL"),
+            ("LOG_LEVLE", "LOG_LEVEL"),
+            ("GATEWAY4", "GATEWAY"),
+            ("MANAGMENT_TOKEN", "MANAGEMENT_TOKEN"),
+            ("dns", "DNS"),
+        ] {
+            assert_eq!(near_miss(key), Some(meant), "{key}");
+        }
+        for key in [
+            "GREETING",
+            "DSN",
+            "DNA",
+            "MTV",
+            "HOST",
+            "PORT_MAPPINGS",
+            "CARTRIDGE_KEY",
+            "LEVEL",
+            "",
+        ] {
+            assert_eq!(near_miss(key), None, "{key}");
+        }
+        for key in KEYS.split(' ') {
+            assert_eq!(near_miss(key), None, "{key}");
+        }
     }
 
     #[test]

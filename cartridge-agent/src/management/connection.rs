@@ -49,8 +49,10 @@ fn converse(shared: &Shared, mut stream: &TcpStream, place: &Place, token: &str)
                 out.clear();
                 let keep_alive = request.keep_alive;
                 let after = pages::answer(shared, &request, token, &mut out);
-                write_within(stream, &out, WRITE_TIMEOUT)?;
+                let written = write_within(stream, &out, WRITE_TIMEOUT);
+                // Also for a client that did not stay for the answer.
                 after.act(shared);
+                written?;
                 if !keep_alive {
                     return linger(stream, place);
                 }

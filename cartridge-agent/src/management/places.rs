@@ -24,7 +24,8 @@ pub struct Places {
 
 struct Occupant {
     stream: TcpStream,
-    /// The connection waits for its client, and can be closed without loss.
+    /// The connection waits for its client. Closed then, at worst a request on its way is lost unread, as by any server that
+    /// closes an idle connection; its client sends it again (RFC 9110 section 9.2.2).
     waits: AtomicBool,
     closed: AtomicBool,
 }

@@ -125,6 +125,22 @@ fn stop_ends_the_member_with_the_status_asked_for() {
 }
 
 #[test]
+fn a_stop_is_honoured_although_its_client_does_not_stay_for_the_answer() {
+    let (mut member, port) = managed("THEN=ignore");
+    let mut stream = connect(port);
+    write!(
+        stream,
+        "POST /stop HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nExpect: 100-continue\r\nContent-Length: 24\r\n\r\n"
+    )
+    .unwrap();
+    // "100 Continue" is there and stays unread, so that closing resets the connection.
+    assert!(stream.peek(&mut [0; 1]).unwrap() > 0);
+    stream.write_all(b"STATUS=9,DRAIN_SECONDS=0").unwrap();
+    drop(stream);
+    assert_eq!(member.wait().code(), Some(9));
+}
+
+#[test]
 fn what_cannot_be_answered_gets_its_status() {
     let (_member, port) = managed("");
     assert_eq!(get(port, "/nowhere").0, 404);

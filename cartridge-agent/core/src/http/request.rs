@@ -216,12 +216,14 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 /// The path of an origin-form target, or of an absolute-form one (RFC 9112 section 3.2).
 #[inline(never)]
 fn path(target: &str) -> Result<&str, Status> {
-    let origin = match target.strip_prefix("http://") {
+    // Before anything else: a query may have slashes in it, and an authority may be followed by a query at once.
+    let target = target.split('?').next().unwrap_or(target);
+    let path = match target.strip_prefix("http://") {
         Some(rest) => rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/"),
         None => target,
     };
-    if !origin.starts_with('/') && origin != "*" {
+    if !path.starts_with('/') && path != "*" {
         return Err(Status::BadRequest);
     }
-    Ok(origin.split('?').next().unwrap_or(origin))
+    Ok(path)
 }
