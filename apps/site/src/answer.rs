@@ -43,6 +43,9 @@ impl Site {
 
     fn file(&self, request: &Request, entry: Entry) -> io::Result<Response> {
         let validators = self.tags.of(&entry.path, entry.size, entry.modified)?;
+        if !validators.as_expected(request.if_match.as_deref(), request.if_unmodified_since.as_deref()) {
+            return Ok(Response::plain(Status::PreconditionFailed));
+        }
         if validators.unchanged_since(request.if_none_match.as_deref(), request.if_modified_since.as_deref()) {
             return Ok(described(Response::empty(Status::NotModified), &validators));
         }
@@ -156,6 +159,35 @@ mod tests {
         }
         let (bare, body) = answer(&site, "HEAD /", "");
         assert_eq!((field(&bare, "Content-Length"), body.is_empty()), ("13", true));
+    }
+
+    #[test]
+    fn a_client_that_expects_another_version_is_told_so() {
+        let scratch = Scratch::new("answer-match");
+        let site = site(&scratch);
+        let (head, _) = answer(&site, "GET /", "");
+        let (etag, date) = (
+            field(&head, "ETag").to_string(),
+            field(&head, "Last-Modified").to_string(),
+        );
+        for (condition, code) in [
+            (format!("If-Match: {etag}"), "200"),
+            ("If-Match: *".into(), "200"),
+            (format!("If-Match: \"old\", {etag}"), "200"),
+            ("If-Match: \"old\"".into(), "412"),
+            (format!("If-Match: W/{etag}"), "412"),
+            (format!("If-Match: \"old\"\r\nIf-None-Match: {etag}"), "412"),
+            (format!("If-Unmodified-Since: {date}"), "200"),
+            ("If-Unmodified-Since: Sun, 09 Sep 2001 01:46:40 GMT".into(), "412"),
+            ("If-Unmodified-Since: yesterday".into(), "200"),
+            (
+                format!("If-Match: {etag}\r\nIf-Unmodified-Since: Sun, 09 Sep 2001 01:46:40 GMT"),
+                "200",
+            ),
+        ] {
+            let (head, _) = answer(&site, "GET /", &format!("{condition}\r\n"));
+            assert!(head.starts_with(&format!("HTTP/1.1 {code} ")), "{condition}: {head}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::answer::Site;
 use crate::gate::Pass;
+use crate::paced::Paced;
 use crate::request::{self, Framing, Method, Parsed, Request};
 use crate::response::{After, Response};
 use crate::status::Status;
@@ -11,8 +12,6 @@ use std::time::{Duration, Instant};
 
 /// How long a request may take from its first byte to the end of its head, and again for its body.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-/// How long a client may take nothing of an answer before the connection is given up.
-const WRITE_LIMIT: Duration = Duration::from_secs(30);
 /// Most bytes of a request body read and thrown away to keep the connection.
 const MAX_BODY: u64 = 64 * 1024;
 /// After a refusal, how long and how much more is read, so that the answer arrives before a reset can discard it.
@@ -23,7 +22,6 @@ const LINGER_BYTES: usize = 256 * 1024;
 pub fn serve(pass: &Pass, site: &Site) -> io::Result<()> {
     let stream = pass.stream();
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(WRITE_LIMIT))?;
     let mut input = Input {
         stream,
         bytes: Vec::new(),
@@ -33,8 +31,8 @@ pub fn serve(pass: &Pass, site: &Site) -> io::Result<()> {
         match input.next(pass.idle_limit())? {
             Next::Ended => return Ok(()),
             Next::Refused(status) => {
-                Response::plain(status).send(&mut &*stream, false, After::Close)?;
-                return linger(stream);
+                Response::plain(status).send(&mut Paced::new(stream), false, After::Close)?;
+                return linger(stream, LINGER_LIMIT);
             }
             Next::Request(request) => {
                 if !answer(&request, &mut input, pass, site)? {
@@ -65,18 +63,18 @@ fn answer(request: &Request, input: &mut Input, pass: &Pass, site: &Site) -> io:
         true => After::KeepOpen,
         false => After::Close,
     };
-    response.send(&mut &*stream, request.method == Method::Head, after)?;
+    response.send(&mut Paced::new(stream), request.method == Method::Head, after)?;
     if unread {
-        linger(stream)?;
+        linger(stream, LINGER_LIMIT)?;
     }
     Ok(after != After::Close)
 }
 
 /// Lets the last answer arrive: ends our side, then reads on for a moment.
-fn linger(mut stream: &TcpStream) -> io::Result<()> {
+pub fn linger(mut stream: &TcpStream, limit: Duration) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
-    stream.set_read_timeout(Some(LINGER_LIMIT))?;
-    let (end, mut taken, mut chunk) = (Instant::now() + LINGER_LIMIT, 0, [0; 1024]);
+    stream.set_read_timeout(Some(limit))?;
+    let (end, mut taken, mut chunk) = (Instant::now() + limit, 0, [0; 1024]);
     while taken < LINGER_BYTES && Instant::now() < end {
         match stream.read(&mut chunk)? {
             0 => break,

@@ -1,4 +1,5 @@
-//! From a request path to a file below the served folder, and never to one outside it.
+//! From a request path to a file below the served folder; no path leads out of it. Links inside it are followed: who fills the
+//! folder decides what is served. (An image has none: what they lead to was compiled in.)
 
 use percent_encoding::percent_decode_str;
 use std::fs;

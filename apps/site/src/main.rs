@@ -6,7 +6,9 @@ mod connection;
 mod folder;
 mod gate;
 mod media;
+mod paced;
 mod range;
+mod refusals;
 mod request;
 mod response;
 #[cfg(test)]
@@ -20,6 +22,7 @@ use crate::server::Server;
 use cartridge_agent::log;
 use std::io;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
@@ -28,7 +31,7 @@ const DEFAULT_PORTS: &[u16] = &[8080];
 
 fn main() -> io::Result<()> {
     let cartridge = cartridge_agent::start();
-    let server = Server::new(Site::new("public"));
+    let server = Server::new(Site::new(folder()));
     let ports = if cartridge.ports().is_empty() {
         DEFAULT_PORTS
     } else {
@@ -43,6 +46,15 @@ fn main() -> io::Result<()> {
         log!(Warn, "some answers were not finished by the drain deadline");
     }
     Ok(())
+}
+
+/// `public` in the folder the program runs in; started by cargo from somewhere else, in the folder of its sources.
+fn folder() -> PathBuf {
+    let here = PathBuf::from("public");
+    match std::env::var_os("CARGO_MANIFEST_DIR") {
+        Some(sources) if !here.is_dir() => PathBuf::from(sources).join(here),
+        _ => here,
+    }
 }
 
 fn listen(port: u16) -> io::Result<TcpListener> {

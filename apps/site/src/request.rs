@@ -38,6 +38,8 @@ pub struct Request {
     pub framing: Framing,
     /// The client waits for a go-ahead before it sends its body.
     pub expects_continue: bool,
+    pub if_match: Option<String>,
+    pub if_unmodified_since: Option<String>,
     pub if_none_match: Option<String>,
     pub if_modified_since: Option<String>,
     pub if_range: Option<String>,
@@ -105,6 +107,8 @@ fn keep(head: &httparse::Request) -> Result<Request, Status> {
         http10,
         framing: framing(head)?,
         expects_continue: has_token(head, "expect", "100-continue"),
+        if_match: joined(head, "if-match"),
+        if_unmodified_since: single(head, "if-unmodified-since"),
         if_none_match: joined(head, "if-none-match"),
         if_modified_since: single(head, "if-modified-since"),
         if_range: single(head, "if-range"),
@@ -147,19 +151,20 @@ fn framing(head: &httparse::Request) -> Result<Framing, Status> {
     first.parse().map(Framing::Length).map_err(|_| Status::BadRequest)
 }
 
-/// Values of every field of this name that are valid UTF-8.
+/// Values of every field of this name, without the blanks that may stand around them (RFC 9110 section 5.6.3: no others). One that
+/// is not UTF-8 counts as empty: no value we know is written so.
 fn values<'a>(head: &'a httparse::Request, name: &'a str) -> impl Iterator<Item = &'a str> {
     let named = head
         .headers
         .iter()
         .filter(move |field| field.name.eq_ignore_ascii_case(name));
-    named.map(|field| std::str::from_utf8(field.value).unwrap_or_default().trim())
+    named.map(|field| std::str::from_utf8(field.value.trim_ascii()).unwrap_or_default())
 }
 
 fn has_token(head: &httparse::Request, name: &str, token: &str) -> bool {
     values(head, name)
         .flat_map(|value| value.split(','))
-        .any(|part| part.trim().eq_ignore_ascii_case(token))
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 /// The value of a field that may be sent once; none when it is absent or repeated.
@@ -242,6 +247,11 @@ mod tests {
         let two = "Content-Length: 1\r\nContent-Length: 2\r\n";
         assert_eq!(
             refused(&format!("GET / HTTP/1.1\r\nHost: h\r\n{two}\r\n")),
+            Status::BadRequest
+        );
+        let odd = "Content-Length: \u{a0}3\r\n";
+        assert_eq!(
+            refused(&format!("GET / HTTP/1.1\r\nHost: h\r\n{odd}\r\n")),
             Status::BadRequest
         );
         let both = "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n";

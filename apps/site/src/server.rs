@@ -3,8 +3,7 @@
 use crate::answer::Site;
 use crate::connection;
 use crate::gate::Gate;
-use crate::response::{After, Response};
-use crate::status::Status;
+use crate::refusals::Refusals;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -17,6 +16,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 pub struct Server {
     site: Arc<Site>,
     gate: Arc<Gate>,
+    refusals: Refusals,
 }
 
 impl Server {
@@ -24,6 +24,7 @@ impl Server {
         Server {
             site: Arc::new(site),
             gate: Arc::new(Gate::default()),
+            refusals: Refusals::start(),
         }
     }
 
@@ -44,10 +45,7 @@ impl Server {
                 // Without memory for a thread the connection is dropped, which the client sees at once.
                 let _ = thread::Builder::new().spawn(move || connection::serve(&pass, &site));
             }
-            Err(mut stream) => {
-                let refusal = Response::plain(Status::Unavailable).with("Retry-After", "1");
-                let _ = refusal.send(&mut stream, false, After::Close);
-            }
+            Err(stream) => self.refusals.refuse(stream),
         }
     }
 
@@ -152,6 +150,23 @@ mod tests {
                 "{request}: {all}"
             );
         }
+    }
+
+    #[test]
+    fn a_client_without_a_place_reads_its_refusal_before_the_end() {
+        let running = Running::new("server-full");
+        let inside: Vec<TcpStream> = (0..crate::gate::MAX_CONNECTIONS).map(|_| running.connect()).collect();
+        let mut stream = running.connect();
+        thread::sleep(Duration::from_millis(50));
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).expect("no reset before the end");
+        assert!(
+            all.starts_with("HTTP/1.1 503 ") && all.ends_with("Unavailable\n"),
+            "{all}"
+        );
+        drop(inside);
     }
 
     #[test]

@@ -89,17 +89,32 @@ fn digest(path: &Path) -> io::Result<String> {
 }
 
 impl Validators {
+    /// False when the client asks for another version than this one (RFC 9110 section 13.2.2 steps 1 and 2): no strong tag of its
+    /// list is ours, or without a list, ours is younger than its date.
+    pub fn as_expected(&self, if_match: Option<&str>, if_unmodified_since: Option<&str>) -> bool {
+        match (if_match, if_unmodified_since) {
+            (Some(tags), _) => tags == "*" || tags.split(',').any(|tag| tag.trim_ascii() == self.etag),
+            (None, Some(date)) => self.no_younger_than(date) != Some(false),
+            (None, None) => true,
+        }
+    }
+
     /// True when the client's copy is this version (RFC 9110 section 13.2.2): entity tags first, the date without them.
     pub fn unchanged_since(&self, if_none_match: Option<&str>, if_modified_since: Option<&str>) -> bool {
         match (if_none_match, if_modified_since) {
             (Some(tags), _) => {
-                tags.trim() == "*" || tags.split(',').any(|t| t.trim().trim_start_matches("W/") == self.etag)
+                let is_ours = |tag: &str| tag.trim_ascii().trim_start_matches("W/") == self.etag;
+                tags == "*" || tags.split(',').any(is_ours)
             }
-            (None, Some(date)) => self.last_modified.as_deref().is_some_and(|own| {
-                matches!((httpdate::parse_http_date(own), httpdate::parse_http_date(date)), (Ok(own), Ok(theirs)) if own <= theirs)
-            }),
+            (None, Some(date)) => self.no_younger_than(date) == Some(true),
             (None, None) => false,
         }
+    }
+
+    /// Whether the last change came by `date`; `None` when one of the two is not known.
+    fn no_younger_than(&self, date: &str) -> Option<bool> {
+        let own = httpdate::parse_http_date(self.last_modified.as_deref()?).ok()?;
+        Some(own <= httpdate::parse_http_date(date).ok()?)
     }
 
     /// True when a range may be taken from this version (RFC 9110 section 13.1.5): strong tag or exact date.
