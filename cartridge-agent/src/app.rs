@@ -1,5 +1,6 @@
 //! What an app holds: its cartridge, the wish to stop, and guards for work in flight.
 
+use crate::events::Events;
 use crate::files::Files;
 use crate::shared::Shared;
 use crate::{log, management, runner, stop_sources};
@@ -134,6 +135,11 @@ impl Cartridge {
     /// The wish to stop, for any thread to wait for or ask about.
     pub fn shutdown(&self) -> Shutdown {
         Shutdown { shared: self.shared }
+    }
+
+    /// What the control plane has for the app; nothing without a control plane.
+    pub fn events(&self) -> Events {
+        Events::new(self.shared)
     }
 
     /// A guard for work in flight: a stop waits for it to be dropped, until the drain deadline.

@@ -70,9 +70,11 @@
 #![warn(missing_docs)]
 
 mod app;
+mod events;
 #[cfg(feature = "log")]
 mod facade;
 mod files;
+mod links;
 mod log;
 mod management;
 mod runner;
@@ -85,6 +87,7 @@ pub use app::{Cartridge, Hold, Shutdown, start};
 pub use cartridge_agent_core::lifecycle::State;
 pub use cartridge_agent_core::log::Level;
 pub use cartridge_agent_core::parameters::Parameters;
+pub use events::{Event, Events};
 pub use log::log_line;
 
 /// Writes a line to the cartridge's log: a [`Level`], then as in `format!`.

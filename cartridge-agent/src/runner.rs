@@ -1,8 +1,9 @@
 //! The agent's own thread: does what the core says.
 
-use crate::log;
+use crate::links::Links;
 use crate::shared::Shared;
-use cartridge_agent_core::control::Standalone;
+use crate::{events, log};
+use cartridge_agent_core::control::{ControlPlane, Standalone};
 use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::log::Level;
 use cartridge_agent_core::machine::{Action, Machine, milliseconds};
@@ -25,22 +26,23 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The `network` file is short.
 const NETWORK_FILE_LIMIT: usize = 4096;
 
-type Member = Machine<Standalone>;
+/// Starts the life of the member under its control plane. (There is one so far. Where the payload names another, this is the
+/// place to choose: a `&'static mut dyn ControlPlane` is one too.)
+pub fn start(shared: &'static Shared) {
+    live(shared, Standalone::default());
+}
 
 /// Takes the member through its first states, and leaves the rest to a thread of the agent's own.
-pub fn start(shared: &'static Shared) {
-    let settings = &shared.settings;
-    let mut member = Machine::new(
-        Standalone::default(),
-        settings.ports,
-        settings.port_check_timeout,
-        settings.drain,
-    );
-    let mut until = advance(shared, &mut member);
+fn live<C: ControlPlane + Send + 'static>(shared: &'static Shared, plane: C) {
+    let mut member = Member::new(shared, plane);
+    let mut next = member.advance();
     let thread = spawn("agent", shared, move || {
         loop {
-            wait(shared, until);
-            until = advance(shared, &mut member);
+            match next {
+                Next::Wait(until) => wait(shared, until),
+                Next::Exit(status) => exit(shared, status),
+            }
+            next = member.advance();
         }
     });
     if let Some(thread) = thread {
@@ -85,21 +87,62 @@ fn wait(shared: &Shared, until: Option<Duration>) {
     }
 }
 
-/// Does everything there is to do now; gives the time of the next.
-fn advance(shared: &Shared, member: &mut Member) -> Option<Duration> {
-    loop {
-        for request in shared.take_requests() {
-            member.stop(request, shared.now());
+/// What comes when everything was done that there is to do now.
+#[derive(Debug)]
+enum Next {
+    /// To wait until this time, or until the agent is woken.
+    Wait(Option<Duration>),
+    /// The end, with this status.
+    Exit(i32),
+}
+
+/// The member with all it has to the outside.
+struct Member<C> {
+    shared: &'static Shared,
+    machine: Machine<C>,
+    /// Made when the control plane has links. Never dropped: the agent's thread lives as long as the process, and code that
+    /// drops links would be in images that have none.
+    links: Option<&'static mut Links>,
+}
+
+impl<C: ControlPlane> Member<C> {
+    fn new(shared: &'static Shared, plane: C) -> Self {
+        let settings = &shared.settings;
+        let count = plane.links();
+        Member {
+            shared,
+            machine: Machine::new(plane, settings.ports, settings.port_check_timeout, settings.drain),
+            links: (count > 0).then(|| Box::leak(Box::new(Links::new(shared, count)))),
         }
-        member.released(shared.is_released());
-        match member.next(shared.now()) {
-            Action::Entered(state) => enter(shared, state),
-            Action::Report(note) => log::agent(note.level(), format_args!("{note}"), &[]),
-            Action::CheckNetwork => member.network(network(shared)),
-            Action::Probe(port) => member.probed(port, accepts(port)),
-            Action::TellApp(deadline) => shared.tell(|told| told.deadline = Some(shared.started + deadline)),
-            Action::Wait(until) => return until,
-            Action::Exit(status) => exit(shared, status),
+    }
+
+    /// Does everything there is to do now.
+    fn advance(&mut self) -> Next {
+        let Self { shared, machine, links } = self;
+        loop {
+            for request in shared.take_requests() {
+                machine.stop(request, shared.now());
+            }
+            machine.released(shared.is_released());
+            match machine.next(shared.now()) {
+                Action::Entered(state) => enter(shared, state),
+                Action::Report(note) => log::agent(note.level(), format_args!("{note}"), &[]),
+                Action::CheckNetwork => machine.network(network(shared)),
+                Action::Probe(port) => machine.probed(port, accepts(port)),
+                Action::TellApp(deadline) => shared.tell(|told| told.deadline = Some(shared.started + deadline)),
+                Action::Wait(until) => {
+                    // The first condition is known when a control plane without links is compiled.
+                    if machine.plane().links() > 0
+                        && let Some(links) = links
+                        && links.step(machine.plane())
+                    {
+                        continue;
+                    }
+                    events::pass_on(machine.plane());
+                    return Next::Wait(until);
+                }
+                Action::Exit(status) => return Next::Exit(status),
+            }
         }
     }
 }
@@ -148,3 +191,7 @@ fn exit(shared: &Shared, status: i32) -> ! {
     }
     std::process::exit(status)
 }
+
+#[cfg(test)]
+#[path = "runner_tests.rs"]
+mod tests;

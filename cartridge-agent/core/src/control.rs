@@ -2,13 +2,14 @@
 //!
 //! A control plane launches members and tells them what to do: Apache Stratos over MQTT, a BOSH director over NATS,
 //! OpenPitrix through its metadata service, or nobody at all ([`Standalone`]). An adapter is one type that implements
-//! [`ControlPlane`]; it is sans-IO like the rest of this crate: the driver opens the connection the adapter asks for and
-//! moves bytes and time, the adapter keeps the protocol. Adding one touches neither [`crate::machine`] nor the others. (The
-//! driver of this version has no connections to move bytes on: its only control plane is [`Standalone`].)
+//! [`ControlPlane`]; it is sans-IO like the rest of this crate: the driver makes the connections the adapter asks for and
+//! moves bytes and time, the adapter keeps the protocol. Adding one touches neither [`crate::machine`] nor the others.
+//!
+//! Which one a member has is decided at run time: the machine takes any, also a `&mut dyn ControlPlane`. With a type that has
+//! no links, as [`Standalone`], the driver's code for links is not in the image at all.
 
 use crate::lifecycle::State;
 use core::time::Duration;
-use embedded_io::{ErrorKind, Write};
 
 /// What a control plane tells its member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,47 @@ pub enum Command {
     Stop,
 }
 
+/// What a control plane tells the app: borrowed from the adapter (`S` is `&str`), and the app's own after the driver has
+/// copied it (`S` is `String`). A stop is no event: the app is told of it by the cartridge, whoever asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<S> {
+    /// A member of the own cluster, or of one it depends on, is in this state now.
+    Member {
+        /// The cluster's identifier.
+        cluster: S,
+        /// The member's identifier.
+        member: S,
+        /// Its state.
+        state: State,
+    },
+    /// This tenant is served from now on.
+    TenantSubscribed(S),
+    /// This tenant is served no more.
+    TenantRemoved(S),
+    /// There is a new version of the artifact, of this tenant if the cartridge has tenants.
+    ArtifactUpdated(Option<S>),
+    /// Launch parameters have changed.
+    ConfigurationChanged,
+}
+
+impl<S> Event<S> {
+    /// The same event with each text as `own` makes it.
+    pub fn map<T>(self, own: impl Fn(S) -> T) -> Event<T> {
+        match self {
+            Event::Member { cluster, member, state } => Event::Member {
+                cluster: own(cluster),
+                member: own(member),
+                state,
+            },
+            Event::TenantSubscribed(tenant) => Event::TenantSubscribed(own(tenant)),
+            Event::TenantRemoved(tenant) => Event::TenantRemoved(own(tenant)),
+            Event::ArtifactUpdated(tenant) => Event::ArtifactUpdated(tenant.map(own)),
+            Event::ConfigurationChanged => Event::ConfigurationChanged,
+        }
+    }
+}
+
 /// Where an adapter wants a connection to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer<'a> {
@@ -26,19 +68,14 @@ pub struct Peer<'a> {
     pub host: &'a str,
     /// TCP port.
     pub port: u16,
-    /// By TLS, with the peer's certificate checked.
-    pub secure: bool,
 }
 
 /// An adapter for one kind of control plane. `now` is the time since the agent started; it never goes back.
 ///
-/// An adapter has [`ControlPlane::LINKS`] connections, numbered from 0: Stratos one to its message broker and one to its
+/// An adapter has [`ControlPlane::links`] TCP connections, numbered from 0: Stratos one to its message broker and one to its
 /// event processor. No method may block, and nothing received may make it panic or grow without bound. The defaults suit an
-/// adapter without connections.
+/// adapter without connections and events.
 pub trait ControlPlane {
-    /// How many connections it has at once.
-    const LINKS: usize = 0;
-
     /// The name in logs.
     fn name(&self) -> &'static str;
 
@@ -48,9 +85,29 @@ pub trait ControlPlane {
     /// The next command, in order; `None` when there is none now.
     fn command(&mut self, now: Duration) -> Option<Command>;
 
+    /// The next event for the app, in order; `None` when there is none now. It stays the next until the app has room for it:
+    /// what the adapter keeps until then is its own to bound.
+    fn event(&self) -> Option<Event<&str>> {
+        None
+    }
+
+    /// The app has the event that [`ControlPlane::event`] gave.
+    fn event_taken(&mut self) {}
+
     /// When to ask again although nothing was received: keep-alives, retries, health reports.
     fn wake(&self) -> Option<Duration> {
         None
+    }
+
+    /// False as long as something that was reported has not reached the control plane: the member is not Terminated before,
+    /// unless [`crate::machine::FAREWELL`] passes.
+    fn is_heard(&self) -> bool {
+        true
+    }
+
+    /// How many connections it has at most; always the same number.
+    fn links(&self) -> usize {
+        0
     }
 
     /// The peer that connection `link` is to have now; a changed answer means: close, and connect anew if there is a peer.
@@ -59,7 +116,8 @@ pub trait ControlPlane {
         None
     }
 
-    /// Connection `link` was made, or it failed or ended; the adapter decides when to ask for it again.
+    /// Connection `link` was made, or it failed or ended. It is made again when the adapter asks for a peer anew, after it
+    /// has asked for none: how long to wait between is its own to decide.
     fn connected(&mut self, link: usize, up: bool, now: Duration) {
         let _ = (link, up, now);
     }
@@ -69,18 +127,70 @@ pub trait ControlPlane {
         let _ = (link, bytes, now);
     }
 
-    /// Writes what there is to send on connection `link`.
-    ///
-    /// # Errors
-    /// Those of `transport`; the driver then closes the connection.
-    fn transmit(
-        &mut self,
-        link: usize,
-        transport: &mut dyn Write<Error = ErrorKind>,
-        now: Duration,
-    ) -> Result<(), ErrorKind> {
-        let _ = (link, transport, now);
-        Ok(())
+    /// What there is to send on connection `link`, now that it is up.
+    fn to_send(&self, link: usize) -> &[u8] {
+        let _ = link;
+        &[]
+    }
+
+    /// The first `count` bytes of [`ControlPlane::to_send`] were taken by connection `link`.
+    fn sent(&mut self, link: usize, count: usize, now: Duration) {
+        let _ = (link, count, now);
+    }
+}
+
+/// A control plane that is chosen at run time.
+impl<C: ControlPlane + ?Sized> ControlPlane for &mut C {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn entered(&mut self, state: State, now: Duration) {
+        (**self).entered(state, now);
+    }
+
+    fn command(&mut self, now: Duration) -> Option<Command> {
+        (**self).command(now)
+    }
+
+    fn event(&self) -> Option<Event<&str>> {
+        (**self).event()
+    }
+
+    fn event_taken(&mut self) {
+        (**self).event_taken();
+    }
+
+    fn wake(&self) -> Option<Duration> {
+        (**self).wake()
+    }
+
+    fn is_heard(&self) -> bool {
+        (**self).is_heard()
+    }
+
+    fn links(&self) -> usize {
+        (**self).links()
+    }
+
+    fn peer(&self, link: usize) -> Option<Peer<'_>> {
+        (**self).peer(link)
+    }
+
+    fn connected(&mut self, link: usize, up: bool, now: Duration) {
+        (**self).connected(link, up, now);
+    }
+
+    fn receive(&mut self, link: usize, bytes: &[u8], now: Duration) {
+        (**self).receive(link, bytes, now);
+    }
+
+    fn to_send(&self, link: usize) -> &[u8] {
+        (**self).to_send(link)
+    }
+
+    fn sent(&mut self, link: usize, count: usize, now: Duration) {
+        (**self).sent(link, count, now);
     }
 }
 

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Checks after the port check time-out: the app may still come.
 const LATE_CHECK: Duration = Duration::from_secs(1);
 
+/// How long a control plane may take to hear of the last states: a connection to a broker that is alive, and its answer.
+pub const FAREWELL: Duration = Duration::from_secs(5);
+
 /// What the driver does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -93,6 +96,8 @@ pub enum Note {
     NoNetwork(NetworkState),
     /// The app was not done at its drain deadline.
     DrainPassed,
+    /// The control plane did not hear of the last states in time.
+    Unheard,
     /// A move refused (a defect of this machine; logged rather than hidden).
     Refused(WrongOrder),
 }
@@ -149,6 +154,7 @@ impl fmt::Display for Note {
             ),
             Note::NoNetwork(state) => write!(f, "{state}; the member stays Starting, only loopback works"),
             Note::DrainPassed => f.write_str("the drain deadline passed before the app was done; its work is cut off"),
+            Note::Unheard => f.write_str("the control plane did not hear of the last states within 5 s"),
             Note::Refused(wrong) => write!(f, "{wrong}"),
         }
     }
@@ -167,7 +173,7 @@ impl Note {
         use crate::log::Level;
         match self {
             Note::Stopping(..) => Level::Info,
-            Note::Waiting(..) | Note::DrainPassed => Level::Warn,
+            Note::Waiting(..) | Note::DrainPassed | Note::Unheard => Level::Warn,
             Note::TimedOut(..) | Note::NoNetwork(_) | Note::Refused(_) => Level::Error,
         }
     }
@@ -185,6 +191,8 @@ pub struct Machine<C> {
     /// The drain deadline passed and that was reported, once: the driver goes on saying that the app is not done.
     cut_off: bool,
     deadline: Duration,
+    /// When the wait for the control plane to hear of the last states ends.
+    farewell: Option<Duration>,
     released: bool,
     note: Option<Note>,
 }
@@ -202,6 +210,7 @@ impl<C: ControlPlane> Machine<C> {
             told_app: false,
             cut_off: false,
             deadline: Duration::ZERO,
+            farewell: None,
             released: false,
             note: None,
         }
@@ -269,7 +278,7 @@ impl<C: ControlPlane> Machine<C> {
             },
             State::Active => self.wait(None, now),
             State::InMaintenance => self.drain(now),
-            State::ReadyToShutDown => self.enter(State::Terminated, now),
+            State::ReadyToShutDown => self.part(now),
             State::Terminated => Action::Exit(self.stop.map_or(0, |stop| stop.status)),
         }
     }
@@ -296,10 +305,13 @@ impl<C: ControlPlane> Machine<C> {
     /// Waits until the earlier of `until` and what the control plane wants, unless it has a command.
     #[inline(never)]
     fn wait(&mut self, until: Option<Duration>, now: Duration) -> Action {
+        // All of them are taken before the stop, however often it is asked for: this is called again from there.
+        let mut stop = false;
         while let Some(command) = self.plane.command(now) {
-            if command == Command::Stop {
-                return self.stop_by_plane(now);
-            }
+            stop |= command == Command::Stop;
+        }
+        if stop {
+            return self.stop_by_plane(now);
         }
         Action::Wait(earlier(until, self.plane.wake()))
     }
@@ -329,6 +341,18 @@ impl<C: ControlPlane> Machine<C> {
             return Action::Report(Note::DrainPassed);
         }
         self.enter(State::ReadyToShutDown, now)
+    }
+
+    /// In state ReadyToShutDown: waits until the control plane has heard of it.
+    fn part(&mut self, now: Duration) -> Action {
+        if !self.plane.is_heard() {
+            let until = *self.farewell.get_or_insert(now.saturating_add(FAREWELL));
+            if now < until {
+                return self.wait(Some(until), now);
+            }
+            self.note = Some(Note::Unheard);
+        }
+        self.enter(State::Terminated, now)
     }
 }
 

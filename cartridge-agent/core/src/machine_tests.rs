@@ -275,6 +275,8 @@ fn the_apps_own_status_replaces_the_one_asked_for_from_outside() {
 struct Script {
     commands: VecDeque<Command>,
     told: Vec<State>,
+    /// Has told states that did not reach anyone.
+    unheard: bool,
 }
 
 impl ControlPlane for Script {
@@ -289,6 +291,45 @@ impl ControlPlane for Script {
     fn command(&mut self, _now: Duration) -> Option<Command> {
         self.commands.pop_front()
     }
+
+    fn is_heard(&self) -> bool {
+        !self.unheard
+    }
+}
+
+#[test]
+fn a_member_is_not_terminated_before_its_control_plane_has_heard_of_the_end() {
+    let mut plane = Script::default();
+    plane
+        .commands
+        .extend([Command::Initialize, Command::Stop, Command::Stop]);
+    plane.unheard = true;
+    // Chosen at run time, as a driver does.
+    let plane: &mut dyn ControlPlane = &mut plane;
+    let mut world = World::with(plane, "");
+    world.released = true;
+    assert_eq!(world.run(ms(4_999)).seen().last().unwrap(), "ReadyToShutDown");
+    let seen = world.run(ms(5_000)).seen();
+    assert_eq!(
+        seen,
+        [
+            "Terminated",
+            "warn: the control plane did not hear of the last states within 5 s"
+        ]
+    );
+    assert_eq!(world.exit, Some(0));
+
+    let mut world = World::with(Script::default(), "");
+    world
+        .machine
+        .plane()
+        .commands
+        .extend([Command::Initialize, Command::Stop]);
+    world.machine.plane().unheard = true;
+    world.released = true;
+    world.run(ms(1_000)).seen();
+    world.machine.plane().unheard = false;
+    assert_eq!(world.run(ms(1_000)).seen(), ["Terminated"]);
 }
 
 #[test]

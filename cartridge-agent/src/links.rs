@@ -1,0 +1,236 @@
+//! The TCP connections of a control plane: threads that may wait for the network, so that the agent's own never does.
+//!
+//! Each link has a thread that connects and reads, and one that writes. They hand what happened to the agent's thread, through
+//! a bounded queue, and wake it; it tells the adapter. One piece at a time is being written for each link. A link that is
+//! replaced is told from its successor by its number: what a late thread still says of it is dropped.
+
+use crate::runner;
+use crate::shared::Shared;
+use cartridge_agent_core::control::{ControlPlane, Peer};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// How long connecting to one address may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a peer may take nothing of what is written to it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The most that is read or written in one piece, in bytes.
+const PIECE: usize = 4096;
+
+/// What may have happened before the threads have to wait for the agent.
+const WAITING: usize = 8;
+
+/// All links of a control plane.
+pub struct Links {
+    shared: &'static Shared,
+    links: Vec<Link>,
+    happened: Receiver<Happened>,
+    tell: SyncSender<Happened>,
+}
+
+/// Who is connected to.
+type Wanted = Option<(String, u16)>;
+
+#[derive(Default)]
+struct Link {
+    /// Counts the peers there were.
+    number: u32,
+    wanted: Wanted,
+    up: Option<Up>,
+}
+
+struct Up {
+    stream: Arc<TcpStream>,
+    writer: SyncSender<Vec<u8>>,
+    is_writing: bool,
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // Ends what its threads wait for.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+struct Happened {
+    link: usize,
+    number: u32,
+    what: What,
+}
+
+enum What {
+    Connected(Arc<TcpStream>, SyncSender<Vec<u8>>),
+    Received(Vec<u8>),
+    Written(usize),
+    /// It could not be made, or it ended.
+    Ended,
+}
+
+impl Links {
+    pub fn new(shared: &'static Shared, count: usize) -> Self {
+        let (tell, happened) = sync_channel(WAITING);
+        Links {
+            shared,
+            links: (0..count).map(|_| Link::default()).collect(),
+            happened,
+            tell,
+        }
+    }
+
+    /// Tells the adapter what happened, and does what it wants. True if there was something to tell: it may have commands
+    /// then.
+    pub fn step(&mut self, plane: &mut impl ControlPlane) -> bool {
+        let mut has_told = false;
+        while let Ok(happened) = self.happened.try_recv() {
+            self.tell(happened, plane);
+            has_told = true;
+        }
+        for link in 0..self.links.len() {
+            if !self.follow(link, plane.peer(link)) {
+                plane.connected(link, false, self.shared.now());
+                has_told = true;
+            }
+            self.send(link, plane.to_send(link));
+        }
+        has_told
+    }
+
+    fn tell(&mut self, happened: Happened, plane: &mut impl ControlPlane) {
+        let Happened { link, number, what } = happened;
+        let now = self.shared.now();
+        let slot = &mut self.links[link];
+        if slot.number != number {
+            return;
+        }
+        match what {
+            What::Connected(stream, writer) => {
+                slot.up = Some(Up {
+                    stream,
+                    writer,
+                    is_writing: false,
+                });
+                plane.connected(link, true, now);
+            }
+            What::Received(bytes) => plane.receive(link, &bytes, now),
+            What::Written(count) => {
+                if let Some(up) = &mut slot.up {
+                    up.is_writing = false;
+                }
+                plane.sent(link, count, now);
+            }
+            What::Ended => {
+                // Its other thread may say so too.
+                slot.number += 1;
+                slot.up = None;
+                plane.connected(link, false, now);
+            }
+        }
+    }
+
+    /// Closes and connects as the adapter wants it; false if there is no thread to do it.
+    fn follow(&mut self, link: usize, peer: Option<Peer<'_>>) -> bool {
+        let slot = &mut self.links[link];
+        let has = slot.wanted.as_ref().map(|(host, port)| Peer { host, port: *port });
+        if has == peer {
+            return true;
+        }
+        slot.number += 1;
+        slot.up = None;
+        slot.wanted = peer.map(|peer| (peer.host.to_owned(), peer.port));
+        if let Some((host, port)) = slot.wanted.clone() {
+            let teller = Teller {
+                shared: self.shared,
+                tell: self.tell.clone(),
+                link,
+                number: slot.number,
+            };
+            return runner::spawn("agent-link", self.shared, move || teller.read_from(&host, port)).is_some();
+        }
+        true
+    }
+
+    fn send(&mut self, link: usize, bytes: &[u8]) {
+        if let Some(up) = &mut self.links[link].up
+            && !up.is_writing
+            && !bytes.is_empty()
+        {
+            let piece = bytes[..bytes.len().min(PIECE)].to_vec();
+            // Without a writer the link has ended, which is being told.
+            up.is_writing = up.writer.try_send(piece).is_ok();
+        }
+    }
+}
+
+/// How the threads of a link reach the agent's.
+#[derive(Clone)]
+struct Teller {
+    shared: &'static Shared,
+    tell: SyncSender<Happened>,
+    link: usize,
+    number: u32,
+}
+
+impl Teller {
+    fn tell(&self, what: What) {
+        let _ = self.tell.send(Happened {
+            link: self.link,
+            number: self.number,
+            what,
+        });
+        self.shared.wake_agent();
+    }
+
+    /// Connects, and reads until the end.
+    fn read_from(self, host: &str, port: u16) {
+        // Why it ended does not matter to an adapter: it tries again, or the next peer.
+        let _ = self.connect(host, port).and_then(|stream| self.read(&stream));
+        self.tell(What::Ended);
+    }
+
+    fn connect(&self, host: &str, port: u16) -> io::Result<Arc<TcpStream>> {
+        let mut failed = ErrorKind::AddrNotAvailable.into();
+        for address in (host, port).to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+                Ok(stream) => return self.start_writer(stream),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    fn start_writer(&self, stream: TcpStream) -> io::Result<Arc<TcpStream>> {
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        let stream = Arc::new(stream);
+        let (writer, pieces) = sync_channel::<Vec<u8>>(1);
+        let (to, teller) = (Arc::clone(&stream), self.clone());
+        let write = move || {
+            for piece in pieces {
+                if (&*to).write_all(&piece).is_err() {
+                    return teller.tell(What::Ended);
+                }
+                teller.tell(What::Written(piece.len()));
+            }
+        };
+        runner::spawn("agent-writer", self.shared, write).ok_or(ErrorKind::OutOfMemory)?;
+        self.tell(What::Connected(Arc::clone(&stream), writer));
+        Ok(stream)
+    }
+
+    fn read(&self, mut stream: &TcpStream) -> io::Result<()> {
+        let mut room = [0; PIECE];
+        loop {
+            match stream.read(&mut room) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.tell(What::Received(room[..count].to_vec())),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
