@@ -8,7 +8,6 @@
 
 use crate::log::Level;
 use crate::settings::near_miss;
-use crate::text::start_at_most;
 use core::fmt;
 
 /// The largest payload taken, in bytes: OpenStack's limit for user-data; EC2 allows 16 KiB.
@@ -17,7 +16,7 @@ pub const SIZE_LIMIT: usize = 65_535;
 /// Items past this many are not read.
 pub const ITEM_LIMIT: usize = 512;
 
-/// A longer key is refused: it is a sign of text in another format.
+/// A longer key is refused: it is a sign of text in another format. (So no key is too long to be shown.)
 const KEY_LIMIT: usize = 128;
 
 /// Launch parameters: what the payload says, and where it says nothing, what the defaults say.
@@ -120,8 +119,8 @@ pub enum Problem<'a> {
     BadKey(usize),
     /// The item is not UTF-8.
     NotUtf8(usize),
-    /// The item has this control byte in it.
-    ControlByte(usize, u8),
+    /// The item has a control byte in it.
+    ControlByte(usize),
     /// The key was given before.
     Duplicate(&'a str),
     /// The key is none of the agent's, but nearly this one.
@@ -140,45 +139,26 @@ impl Problem<'_> {
 
 impl fmt::Display for Problem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        let (item, what, hint) = match self {
             Problem::TooLarge(size) => {
-                write!(
+                return write!(
                     f,
                     "it has {size} bytes and at most {SIZE_LIMIT} are read: nothing of it is used"
-                )
+                );
             }
-            Problem::TooMany => write!(f, "only the first {ITEM_LIMIT} items are used"),
-            Problem::NoEquals(item) => {
-                write!(
-                    f,
-                    "item {item} has no '=': left out; write KEY=VALUE, and no ',' inside a value"
-                )
-            }
-            Problem::BadKey(item) => {
-                write!(
-                    f,
-                    "item {item} has no key of 1 to {KEY_LIMIT} bytes before its '=': left out; write KEY=VALUE"
-                )
-            }
-            Problem::NotUtf8(item) => write!(
-                f,
-                "item {item} is not UTF-8 text: left out; encode other bytes as base64"
+            Problem::TooMany => return write!(f, "only the first {ITEM_LIMIT} items are used"),
+            Problem::Duplicate(key) => return write!(f, "{key} is given more than once: the last value is used"),
+            Problem::NearMiss(key, own) => return write!(f, "{key} is left to the app; did you mean {own}?"),
+            Problem::NoEquals(item) => (item, "has no '='", "write KEY=VALUE, and no ',' inside a value"),
+            Problem::BadKey(item) => (
+                item,
+                "has no key, or one of more than 128 bytes, before its '='",
+                "write KEY=VALUE",
             ),
-            Problem::ControlByte(item, byte) => {
-                write!(
-                    f,
-                    "item {item} has the control byte 0x{byte:02x} in it: left out; encode other bytes as base64"
-                )
-            }
-            Problem::Duplicate(key) => {
-                write!(
-                    f,
-                    "{} is given more than once: the last value is used",
-                    start_at_most(key, 64)
-                )
-            }
-            Problem::NearMiss(key, own) => write!(f, "{key} is left to the app; did you mean {own}?"),
-        }
+            Problem::NotUtf8(item) => (item, "is not UTF-8 text", "encode other bytes as base64"),
+            Problem::ControlByte(item) => (item, "has a control byte in it", "encode other bytes as base64"),
+        };
+        write!(f, "item {item} {what}: left out; {hint}")
     }
 }
 
@@ -299,12 +279,8 @@ impl<'a> Iterator for Items<'a> {
 }
 
 fn key_and_value(number: usize, item: &[u8]) -> Result<(&str, &str), Problem<'_>> {
-    if let Some(byte) = item
-        .iter()
-        .copied()
-        .find(|byte| byte.is_ascii_control() && *byte != b'\t')
-    {
-        return Err(Problem::ControlByte(number, byte));
+    if item.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return Err(Problem::ControlByte(number));
     }
     let item = core::str::from_utf8(item).map_err(|_| Problem::NotUtf8(number))?;
     let (key, value) = item.split_once('=').ok_or(Problem::NoEquals(number))?;
