@@ -6,8 +6,8 @@
 use crate::files::Files;
 #[cfg(unix)]
 use crate::shared::lock;
-use cartridge_agent_core::log::{LINE_LIMIT, Level, Line, MESSAGE_LIMIT};
-use cartridge_agent_core::text::Text;
+use cartridge_agent_core::log::{LINE_LIMIT, Level, Line};
+use cartridge_agent_core::text::Message;
 use cartridge_agent_core::time::Timestamp;
 use std::fmt::{self, Write as _};
 use std::fs::File;
@@ -99,7 +99,7 @@ fn write(level: Level, from: &str, message: fmt::Arguments<'_>, fields: &[(&str,
         return;
     }
     WRITTEN[level as usize].fetch_add(1, Ordering::Relaxed);
-    let mut text = Text::<MESSAGE_LIMIT>::new();
+    let mut text = Message::new();
     let _ = text.write_fmt(message);
     let mut buffer = [0; LINE_LIMIT];
     let line = Line {

@@ -35,14 +35,14 @@ pub fn start(shared: &'static Shared) {
 /// Takes the member through its first states, and leaves the rest to a thread of the agent's own.
 fn live<C: ControlPlane + Send + 'static>(shared: &'static Shared, plane: C) {
     let mut member = Member::new(shared, plane);
-    let mut next = member.advance();
+    // What there is to wait for after the first states, the thread finds again.
+    member.advance();
     let thread = spawn("agent", shared, move || {
         loop {
-            match next {
+            match member.advance() {
                 Next::Wait(until) => wait(shared, until),
                 Next::Exit(status) => exit(shared, status),
             }
-            next = member.advance();
         }
     });
     if let Some(thread) = thread {

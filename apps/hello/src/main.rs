@@ -15,6 +15,6 @@ fn main() {
                     input.drain(..end + 4);
                 }
             }
-        }) as Box<dyn FnOnce() + Send>);
+        }) as Box<dyn FnOnce() + Send>); // the type of the agent's threads: std's code for them is there once
     }
 }

@@ -9,6 +9,10 @@
 //! - [`control`] is the seam for control planes (who says when a member may start, and who is told of its states);
 //! - [`http`], [`management`] and [`metrics`] are the management endpoint;
 //! - [`log`] makes JSON lines, [`time`] their time stamps, [`network`] the words of the guest's `network` file.
+//!
+//! It is in every image, so its size counts: `#[inline(never)]` marks what several places call or what would grow its caller (the
+//! code of each is then there once), and what differs only in its texts is told apart at run time. Each was measured with
+//! `./cartridge inspect apps/hello`.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -1,7 +1,7 @@
 //! Log lines: one JSON object a line (JSON Lines), with time stamp, level, sender, message and fields.
 
 use crate::json::Json;
-use crate::text::{Text, start_at_most};
+use crate::text::start_at_most;
 use crate::time::Timestamp;
 use core::fmt;
 
@@ -100,7 +100,7 @@ impl Line<'_> {
     }
 
     fn write(&self, json: &mut Json<'_>) {
-        json.member("ts", Text::<32>::of(self.time).as_str());
+        json.member("ts", self.time.text(&mut [0; 24]));
         json.member("level", self.level.name());
         json.member("from", self.from);
         json.member("msg", self.message);

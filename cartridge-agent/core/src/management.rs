@@ -4,7 +4,7 @@ use crate::http::{Content, Method, Request, Response, Status};
 use crate::lifecycle::State;
 use crate::machine::Missing;
 use crate::parameters::{Items, Parameters};
-use crate::text::Text;
+use crate::text::Message;
 use core::time::Duration;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use subtle::ConstantTimeEq;
@@ -90,10 +90,10 @@ pub fn route(request: &Request<'_>, token: &str) -> Result<Page, Response<'stati
 /// The body of /healthz and /readyz: `{"state":"Starting","reason":"..."}`, the reason only if something is missing.
 #[inline(never)]
 pub fn state_body<'b>(state: State, missing: Option<&Missing>, buffer: &'b mut [u8; 1024]) -> &'b [u8] {
-    let reason = missing.map(Text::<640>::of);
+    let reason = missing.map(Message::of);
     let body = StateBody {
         state: state.name(),
-        reason: reason.as_ref().map(Text::as_str),
+        reason: reason.as_ref().map(Message::as_str),
     };
     match serde_json_core::to_slice(&body, buffer) {
         Ok(length) => &buffer[..length],

@@ -1,6 +1,6 @@
 //! The words of the guest's `network` file: what is written to configure it, and what reading it says.
 
-use crate::text::Text;
+use crate::text::Message;
 use core::fmt::{self, Write};
 
 /// What the `network` file says about the network of this member.
@@ -56,9 +56,6 @@ impl fmt::Display for NetworkState {
     }
 }
 
-/// The longest text written to the `network` file.
-pub const COMMAND_LIMIT: usize = 320;
-
 /// A static address for one family, in words that were checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StaticAddress<'a> {
@@ -84,8 +81,8 @@ pub struct NetworkPlan<'a> {
 impl NetworkPlan<'_> {
     /// The lines to write to the `network` file.
     #[inline(never)]
-    pub fn command(&self) -> Text<COMMAND_LIMIT> {
-        let mut out = Text::new();
+    pub fn command(&self) -> Message {
+        let mut out = Message::new();
         put_address(&mut out, "dhcp", self.v4);
         // They hold for both families, wherever they stand.
         let mut before = " dns ";
@@ -108,7 +105,7 @@ impl NetworkPlan<'_> {
 
 /// Adds `static ADDRESS gateway ADDRESS`, or `otherwise`.
 #[inline(never)]
-fn put_address(out: &mut Text<COMMAND_LIMIT>, otherwise: &str, address: Option<StaticAddress<'_>>) {
+fn put_address(out: &mut Message, otherwise: &str, address: Option<StaticAddress<'_>>) {
     let Some(StaticAddress { address, gateway }) = address else {
         return put(out, otherwise);
     };
@@ -122,7 +119,7 @@ fn put_address(out: &mut Text<COMMAND_LIMIT>, otherwise: &str, address: Option<S
 
 /// Adds `text`; what does not fit is cut, which no checked plan comes to.
 #[inline(never)]
-fn put(out: &mut Text<COMMAND_LIMIT>, text: &str) {
+fn put(out: &mut Message, text: &str) {
     let _ = out.write_str(text);
 }
 

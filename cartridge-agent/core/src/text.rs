@@ -9,6 +9,9 @@ pub struct Text<const N: usize> {
     cut: bool,
 }
 
+/// The text of messages, of every kind: what fits one fits all, and each length would be a type with code of its own.
+pub type Message = Text<{ crate::log::MESSAGE_LIMIT }>;
+
 /// Ends a text that did not fit.
 const CUT_MARK: &str = "...";
 

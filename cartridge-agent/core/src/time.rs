@@ -1,7 +1,5 @@
 //! Wall-clock time as text: RFC 3339 section 5.6, UTC, milliseconds.
 
-use core::fmt;
-
 /// Milliseconds since 1970-01-01T00:00:00Z (leap seconds not counted, as in POSIX).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timestamp(pub u64);
@@ -12,10 +10,11 @@ const LAST: u64 = 253_402_300_799_999;
 /// The digits of a day's milliseconds up to the minutes, from the last: where each stands, and its base.
 const DIGITS: [[u8; 2]; 7] = [[22, 10], [21, 10], [20, 10], [18, 10], [17, 6], [15, 10], [14, 6]];
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Timestamp {
+    /// The time as text, in `out`.
+    pub fn text(self, out: &mut [u8; 24]) -> &str {
         let milliseconds = self.0.min(LAST);
-        let mut out = *b"0000-00-00T00:00:00.000Z";
+        *out = *b"0000-00-00T00:00:00.000Z";
         let mut rest = milliseconds;
         for [at, base] in &DIGITS {
             if let Some(digit) = out.get_mut(usize::from(*at)) {
@@ -33,7 +32,7 @@ impl fmt::Display for Timestamp {
             }
             rest /= 10;
         }
-        f.write_str(core::str::from_utf8(&out).unwrap_or_default())
+        core::str::from_utf8(out).unwrap_or_default()
     }
 }
 
@@ -58,7 +57,6 @@ fn civil_from_days(days: u32) -> (u32, u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
 
     #[test]
     fn known_instants() {
@@ -71,7 +69,7 @@ mod tests {
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
             (u64::MAX, "9999-12-31T23:59:59.999Z"),
         ] {
-            assert_eq!(Timestamp(milliseconds).to_string(), text);
+            assert_eq!(Timestamp(milliseconds).text(&mut [0; 24]), text);
         }
     }
 

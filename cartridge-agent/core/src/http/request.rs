@@ -78,14 +78,18 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, Status> {
     })
 }
 
+/// What comes before and after the first `at`.
+#[inline(never)]
+fn split_at_byte(bytes: &[u8], at: u8) -> Result<(&[u8], &[u8]), Status> {
+    let mut parts = bytes.splitn(2, |byte| *byte == at);
+    parts.next().zip(parts.next()).ok_or(Status::BadRequest)
+}
+
 /// Takes the next line off `rest`, without its end. No control byte belongs in it, a carriage return by itself neither
 /// (RFC 9112 section 2.2, RFC 9110 section 5.5).
 #[inline(never)]
 fn line<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Status> {
-    let mut lines = rest.splitn(2, |byte| *byte == b'\n');
-    let (Some(line), Some(after)) = (lines.next(), lines.next()) else {
-        return Err(Status::BadRequest);
-    };
+    let (line, after) = split_at_byte(rest, b'\n')?;
     *rest = after;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
@@ -159,9 +163,10 @@ impl<'a> Fields<'a> {
             if line.is_empty() {
                 return Ok(fields);
             }
-            let mut parts = line.splitn(2, |byte| *byte == b':');
-            let (name, value) = (parts.next().unwrap_or_default(), parts.next());
-            let value = value.filter(|_| is_token(name)).ok_or(Status::BadRequest)?;
+            let (name, value) = split_at_byte(line, b':')?;
+            if !is_token(name) {
+                return Err(Status::BadRequest);
+            }
             fields.take(name, value.trim_ascii())?;
         }
         Err(Status::HeadTooLarge)
