@@ -56,6 +56,20 @@ fn a_key_that_is_nearly_one_of_the_agents_is_named_with_the_one_that_was_meant()
 }
 
 #[test]
+fn servers_and_mtu_of_the_payload_are_taken_beside_dhcp() {
+    let file = payload(b"DNS=10.0.2.3|1.1.1.1,MTU=1400");
+    let mut launch = launch(&image("apps/hello"));
+    launch.payload = Some(file.path().to_owned());
+    let guest = start_ready(&launch);
+    serves(&guest);
+    let console = guest.console();
+    assert!(
+        !console.contains("refused") && !console.contains("cannot be configured"),
+        "{console}"
+    );
+}
+
+#[test]
 fn a_gateway_without_an_address_is_a_bad_value() {
     boots_with(b"GATEWAY=10.0.2.2", "GATEWAY=10.0.2.2 is not");
 }
