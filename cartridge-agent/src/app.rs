@@ -148,8 +148,11 @@ impl Cartridge {
     }
 
     /// Lets go of the cartridge without stopping it, for an app that has nothing to finish: a stop then waits for guards only.
+    /// When `main` returns afterwards, the process ends as any does, without the last states.
     pub fn detach(self) {
         self.shared.handles.fetch_sub(1, Ordering::AcqRel);
+        // A stop may be waiting for it.
+        self.shared.wake_agent();
         std::mem::forget(self);
     }
 
