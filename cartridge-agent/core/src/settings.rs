@@ -132,9 +132,16 @@ impl fmt::Display for BadValue<'_> {
 
 /// The key of the agent's that whoever wrote `key` may have meant; `None` if it is one, or like none of them.
 pub fn near_miss(key: &str) -> Option<&'static str> {
-    let mut keys = KEYS.split(' ');
-    let near = keys.clone().find(|own| is_near(key, own));
-    near.filter(|_| !keys.any(|own| own == key))
+    let mut near = None;
+    for own in KEYS.split(' ') {
+        if own == key {
+            return None;
+        }
+        if near.is_none() && is_near(key, own) {
+            near = Some(own);
+        }
+    }
+    near
 }
 
 /// True if the two are the same but for case and one character left out, added, taken for another, or swapped with its
