@@ -9,21 +9,16 @@ pub const IA32_TSC_DEADLINE: u32 = 0x6e0;
 pub const IA32_FS_BASE: u32 = 0xc000_0100;
 
 /// CPUID leaf `leaf`, or zeros when the CPU does not have it (a leaf past the last answers with another one's contents).
+#[inline]
 pub fn cpuid(leaf: u32) -> CpuidResult {
-    let range = leaf & 0xffff_0000;
-    if leaf != range && __cpuid(range).eax < leaf {
-        return CpuidResult {
-            eax: 0,
-            ebx: 0,
-            ecx: 0,
-            edx: 0,
-        };
-    }
-    __cpuid(leaf)
+    cpuid_sub(leaf, 0)
 }
 
+/// The same for a leaf that has several parts.
+#[inline(never)] // asked a dozen times, each of which would repeat the check of the range
 pub fn cpuid_sub(leaf: u32, sub: u32) -> CpuidResult {
-    if cpuid(leaf & 0xffff_0000).eax < leaf {
+    let range = leaf & 0xffff_0000;
+    if leaf != range && __cpuid(range).eax < leaf {
         return CpuidResult {
             eax: 0,
             ebx: 0,
@@ -74,7 +69,7 @@ pub fn fault_address() -> u64 {
     address
 }
 
-/// Lets interrupts in. Only ever off in [`sleep_unless`](super::interrupts::sleep_unless) and in the stubs.
+/// Lets interrupts in. Only ever off in [`sleep`](super::interrupts::sleep) and in the stubs.
 pub fn enable_interrupts() {
     // SAFETY: every vector has a handler (descriptors::init ran first) and the handlers follow the rule in critical.rs.
     unsafe { asm!("sti", options(nomem, nostack)) }

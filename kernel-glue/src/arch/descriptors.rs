@@ -1,13 +1,13 @@
 //! Task state segment and interrupt descriptor table (Intel SDM volume 3, sections 8.7 and 6.14).
 
-use super::{exceptions, interrupts};
+use super::{exceptions, interrupts, paging};
 use core::arch::asm;
 use core::cell::UnsafeCell;
 
 /// Interrupt stacks: each kind of event has its own, so that an event in user code never writes into a red zone, and a fault in
-/// an interrupt does not overwrite the interrupt's frame.
-const STACK_SIZE: usize = 8192;
-#[repr(C, align(16))]
+/// an interrupt does not overwrite the interrupt's frame. The lowest page of each is its guard.
+const STACK_SIZE: usize = 8192 + paging::PAGE as usize;
+#[repr(C, align(4096))]
 struct Stack(UnsafeCell<[u8; STACK_SIZE]>);
 // SAFETY: only the CPU and the stubs running on the stack touch it.
 unsafe impl Sync for Stack {}
@@ -25,31 +25,56 @@ const TASK_SEGMENT: u16 = 0x18;
 #[repr(C, align(16))]
 struct Tables {
     idt: [[u64; 2]; VECTORS],
-    tss: [u32; 26],
+    tss: TaskState,
+}
+/// The task state segment's fields lie at multiples of 4.
+#[repr(C, packed(4))]
+struct TaskState {
+    reserved: u32,
+    ring_stacks: [u64; 3],
+    reserved_2: u64,
+    interrupt_stacks: [u64; 7],
+    reserved_3: u64,
+    io_map: u32,
+}
+/// What LIDT reads.
+#[repr(C, packed)]
+struct Pointer {
+    limit: u16,
+    base: u64,
 }
 struct Static(UnsafeCell<Tables>);
 // SAFETY: written once by `init`, before interrupts are on; afterwards only the CPU reads it.
 unsafe impl Sync for Static {}
 static TABLES: Static = Static(UnsafeCell::new(Tables {
     idt: [[0; 2]; VECTORS],
-    tss: [0; 26],
+    tss: TaskState {
+        reserved: 0,
+        ring_stacks: [0; 3],
+        reserved_2: 0,
+        interrupt_stacks: [0; 7],
+        reserved_3: 0,
+        io_map: 0,
+    },
 }));
 
 unsafe extern "C" {
     static mut entry_gdt: [u64; 5];
+    static entry_stack_guard: u8;
 }
 
-/// Loads the tables. Before this a fault is a triple fault.
+/// Loads the tables, and takes the guard pages of the boot stack and of the interrupt stacks away. Before this a fault is a
+/// triple fault.
 ///
 /// # Safety
 /// Called once, at boot, with interrupts off.
 pub unsafe fn init() {
     // SAFETY: called once, nothing else uses the tables yet.
     let tables = unsafe { &mut *TABLES.0.get() };
+    paging::unmap(&raw const entry_stack_guard as u64);
     for (index, stack) in STACKS.iter().enumerate() {
-        let top = stack.0.get() as u64 + STACK_SIZE as u64;
-        tables.tss[9 + 2 * index] = top as u32;
-        tables.tss[10 + 2 * index] = (top >> 32) as u32;
+        paging::unmap(stack.0.get() as u64);
+        tables.tss.interrupt_stacks[index] = stack.0.get() as u64 + STACK_SIZE as u64;
     }
     for vector in 0..VECTORS {
         let (handler, stack) = match vector {
@@ -63,13 +88,11 @@ pub unsafe fn init() {
         ];
     }
     let tss = &raw const tables.tss as u64;
-    let idt = &raw const tables.idt as u64;
-    let limit = size_of::<[u32; 26]>() as u64 - 1;
-    let mut pointer = [0u16; 5];
-    pointer[0] = (VECTORS * 16 - 1) as u16;
-    for index in 0..4 {
-        pointer[1 + index] = (idt >> (16 * index)) as u16;
-    }
+    let limit = size_of::<TaskState>() as u64 - 1;
+    let idt = Pointer {
+        limit: size_of_val(&tables.idt) as u16 - 1,
+        base: &raw const tables.idt as u64,
+    };
     // SAFETY: the GDT has two free slots for the TSS descriptor; both tables live for ever and are filled in.
     unsafe {
         let gdt = &raw mut entry_gdt as *mut u64;
@@ -77,6 +100,6 @@ pub unsafe fn init() {
             .write(limit | (tss & 0xff_ffff) << 16 | 0x89 << 40 | (tss >> 24 & 0xff) << 56);
         gdt.add(4).write(tss >> 32);
         asm!("ltr ax", in("ax") TASK_SEGMENT, options(nostack, preserves_flags));
-        asm!("lidt [{}]", in(reg) pointer.as_ptr(), options(readonly, nostack, preserves_flags));
+        asm!("lidt [{}]", in(reg) &raw const idt, options(readonly, nostack, preserves_flags));
     }
 }

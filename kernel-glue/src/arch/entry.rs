@@ -112,7 +112,10 @@ entry_gdt_pointer: .word entry_gdt_end-entry_gdt-1
 entry_pml4: .skip 4096
 entry_pdpt: .skip 4096
 entry_pd: .skip 4096
-entry_stack: .skip 8192
+// Unmapped by descriptors.rs.
+.global entry_stack_guard
+entry_stack_guard: .skip 4096
+.skip 8192
 entry_stack_top:
 .global entry_no_execute
 entry_no_execute: .skip 8

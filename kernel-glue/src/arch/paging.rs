@@ -95,14 +95,14 @@ pub unsafe fn map_large_page(address: u64, flags: u64) -> Result<(), OutOfFrames
     Ok(())
 }
 
-/// Unmaps the page at address 0, which the loader's boot information may have lain in: null pointers have to fault.
-pub fn unmap_page_zero() {
-    if let Ok(slot) = entry(0, 12, false)
+/// Unmaps the page at `address`, so that touching it faults: page 0 and the guard pages of the kernel's own stacks.
+pub fn unmap(address: u64) {
+    if let Ok(slot) = entry(address, 12, false)
         && !slot.is_null()
     {
-        // SAFETY: the live entry of a page nothing uses any more.
+        // SAFETY: the live entry of a page that nothing uses (the callers' part: see above).
         unsafe { *slot = 0 };
-        flush(0);
+        flush(address);
     }
 }
 

@@ -10,7 +10,8 @@ const RAM: u32 = 1;
 /// What lies below is the firmware's and the loader's.
 const LOW_MEMORY_END: u64 = 1 << 20;
 const LONGEST_COMMAND_LINE: usize = 4096;
-const MOST_MAP_ENTRIES: u64 = 128;
+/// Far more than firmware gives (EFI's maps have up to a few hundred); the rest of a longer one is not used.
+const MOST_MAP_ENTRIES: u64 = 1024;
 /// Larger than any payload (user-data is at most a few hundred KiB), bytes.
 const LARGEST_MODULE: u64 = 64 << 20;
 
@@ -60,35 +61,55 @@ pub fn read(address: u64) -> Result<BootInfo, &'static str> {
         return Err("the loader gave no memory map (PVH version 1): use a newer loader");
     }
     let command_line = copy_command_line(info.command_line);
-    let module: Option<Module> = if info.module_count > 0 {
-        load(info.modules)
-    } else {
-        None
-    };
-    let module = module.filter(|module| module.address >= paging::PAGE && module.size <= LARGEST_MODULE);
+    let listed: Option<Module> = (info.module_count > 0).then(|| load(info.modules)).flatten();
     let mut free = Regions::new();
     let mut total = 0u64;
-    for index in 0..(info.memory_map_entries as u64).min(MOST_MAP_ENTRIES) {
-        let place = info.memory_map.checked_add(index * size_of::<MapEntry>() as u64);
-        let entry: MapEntry = place.and_then(load).ok_or("the loader's memory map cannot be read")?;
-        if entry.kind == RAM {
-            total = total.saturating_add(entry.size);
-            free.add(entry.address, entry.size, LOW_MEMORY_END..paging::IDENTITY_END);
+    // What is not RAM comes last: where entries overlap it counts.
+    for ram in [true, false] {
+        for index in 0..(info.memory_map_entries as u64).min(MOST_MAP_ENTRIES) {
+            let place = info.memory_map.checked_add(index * size_of::<MapEntry>() as u64);
+            let entry: MapEntry = place.and_then(load).ok_or("the loader's memory map cannot be read")?;
+            match (ram, entry.kind == RAM) {
+                (true, true) => {
+                    total = total.saturating_add(entry.size);
+                    free.add(entry.address, entry.size, LOW_MEMORY_END..paging::IDENTITY_END);
+                }
+                (false, false) => free.remove(entry.address..entry.address.saturating_add(entry.size)),
+                _ => {}
+            }
         }
     }
     free.remove(image::all());
-    if let Some(module) = &module {
+    if let Some(module) = &listed {
         free.remove(module.address..module.address.saturating_add(module.size));
     }
-    paging::unmap_page_zero();
+    // Null pointers have to fault; the boot information may have lain there.
+    paging::unmap(0);
     // The first page table entries come from the reserve, so the module is mapped once there is RAM for them.
     memory::init(&free, total);
-    let module = module.and_then(|module| slice(module.address, module.size as usize));
+    if free.left_out() {
+        crate::log!(Warn, "not all RAM is used: it is in too many pieces");
+    }
+    let module = listed.as_ref().and_then(module);
+    if listed.is_some() && module.is_none() {
+        crate::log!(
+            Warn,
+            "the payload cannot be read, defaults hold: give one of 64 MiB at most"
+        );
+    }
     Ok(BootInfo {
         command_line,
         module,
         rsdp: Some(info.rsdp).filter(|rsdp| *rsdp != 0),
     })
+}
+
+/// What is in a boot module; `None` when there cannot be one.
+fn module(module: &Module) -> Option<&'static [u8]> {
+    if module.address < paging::PAGE || module.size > LARGEST_MODULE {
+        return None;
+    }
+    slice(module.address, module.size as usize)
 }
 
 /// Copies a structure out of memory the loader wrote.

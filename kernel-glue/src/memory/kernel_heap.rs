@@ -10,7 +10,7 @@ use linked_list_allocator::Heap;
 #[derive(Clone, Copy)]
 pub struct KernelHeap;
 
-/// Each chunk is at least an eighth of the heap so far, so this many hold any amount of RAM.
+/// Each chunk is at least an eighth of the heap so far where RAM is not in small pieces, so this many hold any amount of it.
 const MOST_CHUNKS: usize = 96;
 const SMALLEST_CHUNK: u64 = 64 << 10;
 /// Room in a chunk for the allocator's own alignment.
@@ -65,6 +65,10 @@ impl Chunks {
     }
 
     fn grow(&mut self, layout: Layout) -> Option<()> {
+        // Before RAM is taken, which cannot be given back.
+        if self.count == MOST_CHUNKS {
+            return None;
+        }
         // A layout is at most half the address space and its alignment less, so neither sum overflows.
         let least = (layout.size() as u64 + layout.align() as u64 + MARGIN) & !4095;
         let least = least + 4096;

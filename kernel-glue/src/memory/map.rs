@@ -2,15 +2,17 @@
 
 use core::ops::Range;
 
-/// Most separate pieces of RAM that are used; further ones are left alone.
+/// Most separate pieces of RAM that are used: the largest ones.
 pub const MOST_REGIONS: usize = 16;
 const PAGE: u64 = 4096;
 
-/// Free RAM: page-aligned, disjoint pieces in the order found.
+/// Free RAM: page-aligned, disjoint pieces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Regions {
     list: [(u64, u64); MOST_REGIONS],
     length: usize,
+    /// There were more pieces.
+    left_out: bool,
 }
 
 impl Regions {
@@ -18,6 +20,7 @@ impl Regions {
         Regions {
             list: [(0, 0); MOST_REGIONS],
             length: 0,
+            left_out: false,
         }
     }
 
@@ -25,10 +28,33 @@ impl Regions {
         &self.list[..self.length]
     }
 
+    /// True when there was RAM in more pieces, which is not used.
+    pub fn left_out(&self) -> bool {
+        self.left_out
+    }
+
     fn push(&mut self, start: u64, end: u64) {
-        if start < end && self.length < MOST_REGIONS {
+        if start >= end {
+            return;
+        }
+        // Loaders split RAM at places that mean nothing to us: pieces that meet are one.
+        let list = &mut self.list[..self.length];
+        if let Some(index) = list.iter().position(|known| known.1 == start || known.0 == end) {
+            let known = list[index];
+            self.length -= 1;
+            self.list[index] = self.list[self.length];
+            self.push(start.min(known.0), end.max(known.1));
+        } else if self.length < MOST_REGIONS {
             self.list[self.length] = (start, end);
             self.length += 1;
+        } else {
+            let mut left = (start, end);
+            for known in list {
+                if known.1 - known.0 < left.1 - left.0 {
+                    core::mem::swap(known, &mut left);
+                }
+            }
+            self.left_out = true;
         }
     }
 
@@ -60,7 +86,7 @@ impl Regions {
             reserved.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX),
         );
         let before = *self;
-        *self = Regions::new();
+        self.length = 0;
         for &(from, to) in before.as_slice() {
             self.push(from, to.min(start));
             self.push(from.max(end), to);
@@ -112,8 +138,31 @@ mod tests {
     fn overlapping_entries_count_once() {
         assert_eq!(
             regions(&[(0x10_0000, 0x1000), (0x10_0000, 0x2000)], &[]),
-            [(0x10_0000, 0x10_1000), (0x10_1000, 0x10_2000)]
+            [(0x10_0000, 0x10_2000)]
         );
+    }
+
+    #[test]
+    fn pieces_that_meet_are_one() {
+        let pieces = [(0x30_0000, 0x10_0000), (0x10_0000, 0x10_0000), (0x20_0000, 0x10_0000)];
+        assert_eq!(regions(&pieces, &[]), [(0x10_0000, 0x40_0000)]);
+        assert_eq!(regions(&pieces[..2], &[]).len(), 2);
+    }
+
+    #[test]
+    fn of_too_many_pieces_the_largest_are_used() {
+        let mut regions = Regions::new();
+        for n in 0..MOST_REGIONS as u64 {
+            regions.add(0x10_0000 + n * 0x10_0000, 0x1000 + n * 0x1000, ALL);
+        }
+        regions.add(1 << 32, 1 << 30, ALL);
+        assert_eq!((regions.as_slice().len(), regions.left_out()), (MOST_REGIONS, true));
+        // A hole makes one more.
+        regions.remove((1 << 32) + 0x1000..(1 << 32) + 0x3000);
+        let free = regions.as_slice();
+        assert!(free.contains(&((1 << 32) + 0x3000, (1 << 32) + (1 << 30))), "{free:x?}");
+        assert!(!free.iter().any(|piece| piece.0 == 1 << 32), "{free:x?}");
+        assert_eq!(free.len(), MOST_REGIONS);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! and frames that came back are kept on a list inside themselves. Nothing walks RAM; it is mapped when it is handed out.
 
 use super::map::Regions;
+use super::reserve;
 use crate::arch::paging::{self, LARGE_PAGE, PAGE};
 use crate::critical::Guarded;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -68,14 +69,22 @@ pub fn init(free: &Regions) {
 
 /// Takes `bytes` (a multiple of 4096) of contiguous RAM, mapped read-write, contents unspecified. Answers its address.
 pub fn take_contiguous(bytes: u64) -> Option<u64> {
-    with(|physical| {
-        let count = physical.count;
-        physical.regions[..count].iter_mut().find_map(|region| {
-            let end = region.low.checked_add(bytes).filter(|end| *end <= region.high)?;
-            region.map_up_to(end)?;
-            Some(core::mem::replace(&mut region.low, end))
-        })
-    })
+    loop {
+        // Page tables come from the reserve, which is refilled by this module: before each step, not within one.
+        reserve::refill();
+        let taken = with(|physical| {
+            let count = physical.count;
+            physical.regions[..count].iter_mut().find_map(|region| {
+                let end = region.low.checked_add(bytes).filter(|end| *end <= region.high)?;
+                let step = end.min(region.mapped_low.saturating_add(STEP));
+                region.map_up_to(step)?;
+                Some((step == end).then(|| core::mem::replace(&mut region.low, end)))
+            })
+        })?;
+        if taken.is_some() {
+            return taken;
+        }
+    }
 }
 
 /// Takes one zeroed frame. `None`: no RAM left, or called from a page fault within this module.
@@ -141,6 +150,8 @@ impl Physical {
     }
 }
 
+/// How much is mapped between two refills of the reserve: three page directories at most, and a table at either end.
+const STEP: u64 = 2 << 30;
 /// How many small pages are mapped at once where a large one does not fit.
 const BATCH: u64 = 16 * PAGE;
 

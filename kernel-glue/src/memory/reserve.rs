@@ -1,14 +1,14 @@
 //! A few zeroed frames kept ready: for page tables, and for page faults that come while the physical allocator is at work.
 //!
 //! A fault can hit anywhere in the kernel (its code runs on lazily backed stacks), so taking and refilling must bear being
-//! interrupted by each other: each slot is one atomic word that a fault may only empty.
+//! interrupted by each other: each slot is one atomic word, which either changes in one instruction.
 
 use super::physical;
 use crate::arch::paging::PAGE;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Enough for the deepest single need: a stack page with three levels of tables, twice over.
+/// Enough for the deepest single need, the tables of a step of physical.rs's mapping, and a stack page with its tables.
 const SLOTS: usize = 8;
 static FRAMES: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
 
@@ -48,7 +48,11 @@ pub fn refill() -> bool {
     for slot in &FRAMES {
         if slot.load(Relaxed) == 0 {
             let Some(frame) = physical::take_frame() else { break };
-            slot.store(frame, Relaxed);
+            if slot.compare_exchange(0, frame, Relaxed, Relaxed).is_err() {
+                // A page fault that came in between has filled the slot.
+                // SAFETY: taken just now, and nobody was told of it.
+                unsafe { physical::give_frame(frame) };
+            }
         }
         any = true;
     }

@@ -1,6 +1,7 @@
 //! What is mapped where, from boot on, and what a page fault may add.
 
 use super::{Statistics, kernel_heap, map::Regions, physical, program_heap, reserve, stacks};
+use crate::arch::cpu::cpuid;
 use crate::arch::paging::{self, IDENTITY_END, LARGE_PAGE, PAGE};
 use crate::critical;
 use core::ptr::NonNull;
@@ -32,7 +33,10 @@ pub fn map_ram(physical: u64, length: usize) -> Option<NonNull<u8>> {
 }
 
 fn map(physical: u64, length: usize, flags: u64) -> Option<NonNull<u8>> {
-    let end = physical.checked_add(length as u64).filter(|end| *end <= IDENTITY_END)?;
+    // Beyond the CPU's physical addresses the bits of a page table entry are reserved. CPUID 0x80000008, EAX bits 0 to 7 (Intel SDM
+    // volume 2); every CPU with long mode has 36 of them.
+    let width = (cpuid(0x8000_0008).eax & 0xff).clamp(36, IDENTITY_END.trailing_zeros());
+    let end = physical.checked_add(length as u64).filter(|end| *end <= 1 << width)?;
     let _critical = critical::enter();
     let mut at = physical & !(PAGE - 1);
     while at < end {
