@@ -12,6 +12,7 @@ unsafe extern "C" {
     static __tls_start: u8;
     static __tls_data_end: u8;
     static __tls_end: u8;
+    static __tls_align: u8;
 }
 
 /// The whole image in memory, page tables and .bss included; page-aligned.
@@ -31,16 +32,27 @@ pub fn files() -> &'static [u8] {
     unsafe { core::slice::from_raw_parts(start, end - start as usize) }
 }
 
-/// Initial contents of thread-local storage, and the bytes a block has with the zeroed part included.
-pub fn thread_local_template() -> (&'static [u8], usize) {
+/// What a thread's variables begin as, and where they lie.
+pub struct ThreadLocals {
+    /// The rest is zero.
+    pub initial: &'static [u8],
+    /// How far below the thread pointer they begin, bytes.
+    pub offset: usize,
+    /// What the thread pointer is a multiple of; a power of two, 64 to 4096.
+    pub align: usize,
+}
+
+pub fn thread_locals() -> ThreadLocals {
     let (start, data_end, end) = (
         &raw const __tls_start,
         &raw const __tls_data_end as usize,
         &raw const __tls_end as usize,
     );
-    // SAFETY: as in `files`; .tbss takes addresses after .tdata but no memory, and only its size is used.
-    (
-        unsafe { core::slice::from_raw_parts(start, data_end - start as usize) },
-        end - start as usize,
-    )
+    let align = &raw const __tls_align as usize;
+    // SAFETY: as in `files`.
+    let initial = unsafe { core::slice::from_raw_parts(start, data_end - start as usize) };
+    // Where the linker assumes them (x86-64 psABI, "ELF Handling For Thread-Local Storage", variant II): as far above a
+    // multiple of the alignment as the segment itself begins.
+    let offset = end.next_multiple_of(align) - start as usize;
+    ThreadLocals { initial, offset, align }
 }

@@ -22,17 +22,19 @@ pub fn spawn(entry: extern "C" fn(usize), argument: usize, stack: usize, priorit
     if !scheduler().timers.reserve(scheduler().count + 1) {
         return Err(Errno::ENOMEM);
     }
-    let (template, size) = image::thread_local_template();
+    let locals = image::thread_locals();
     // Thread-local variables lie at the stack's top end: no allocation of their own, and out of reach of an overflow.
-    let block = size.next_multiple_of(64) + CONTROL_BLOCK;
+    let control = CONTROL_BLOCK.max(locals.align);
+    let block = locals.offset + control;
     let bytes = stack.max(SMALLEST_STACK).checked_add(block).ok_or(Errno::ENOMEM)?;
     let stack = stacks::take(bytes).ok_or(Errno::ENOMEM)?;
-    let fs_base = stack.top() - CONTROL_BLOCK as u64;
+    let fs_base = stack.top() - control as u64;
     let variables = stack.top() - block as u64;
     // SAFETY: the block is the top of a stack that belongs to the new thread alone; unbacked pages are backed by the fault.
     let stack_pointer = unsafe {
-        core::ptr::copy_nonoverlapping(template.as_ptr(), variables as *mut u8, template.len());
-        core::ptr::write_bytes((variables as *mut u8).add(template.len()), 0, block - template.len());
+        let initial = locals.initial;
+        core::ptr::copy_nonoverlapping(initial.as_ptr(), variables as *mut u8, initial.len());
+        core::ptr::write_bytes((variables as *mut u8).add(initial.len()), 0, block - initial.len());
         (fs_base as *mut u64).write(fs_base);
         context::prepare(variables, entry as *const () as u64, argument as u64)
     };

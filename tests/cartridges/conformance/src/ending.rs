@@ -47,6 +47,21 @@ pub fn exhaust_the_heap() -> ExitCode {
     ExitCode::from(kept.len() as u8)
 }
 
+/// Asks for one block of so many GiB and uses both ends of it.
+pub fn reserve(gibibytes: &str) -> ExitCode {
+    let bytes = gibibytes.parse::<usize>().unwrap_or(0) << 30;
+    let mut block: Vec<u8> = Vec::new();
+    if let Err(error) = block.try_reserve_exact(bytes) {
+        println!("{gibibytes} GiB: {error}");
+        return ExitCode::FAILURE;
+    }
+    let room = block.spare_capacity_mut();
+    for at in [0, bytes / 2, bytes - 1] {
+        println!("at {at}: {}", room[at].write(7));
+    }
+    ExitCode::SUCCESS
+}
+
 /// Sends 200,000 bytes to `PEER` and ends at once, with most of them still to be delivered.
 pub fn farewell() -> ExitCode {
     match say_farewell() {

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         ["abort"] => std::process::abort(),
         ["overflow"] => ending::overflow_the_stack(),
         ["exhaust"] => ending::exhaust_the_heap(),
+        ["reserve", gibibytes] => ending::reserve(gibibytes),
         _ => {
             println!("conformance: unknown arguments {arguments:?}; see README.md for the modes");
             ExitCode::from(2)

@@ -11,6 +11,7 @@ pub const CHECKS: &[Check] = &[
     ("destructors run at the end of the thread", destructors),
     ("a destructor may use another thread-local", nested_destructors),
     ("large and aligned", large),
+    ("aligned to more than a cache line", widely_aligned),
 ];
 
 thread_local! {
@@ -19,6 +20,8 @@ thread_local! {
     static NOTE: RefCell<Option<Note>> = const { RefCell::new(None) };
     static OUTER: RefCell<Option<Outer>> = const { RefCell::new(None) };
     static LARGE: Cell<Aligned> = const { Cell::new(Aligned([5; 200])) };
+    static PADDED: Cell<Padded> = const { Cell::new(Padded(6)) };
+    static PAGED: Cell<Paged> = const { Cell::new(Paged(0, 8)) };
 }
 
 /// Tells its number when it goes.
@@ -43,6 +46,15 @@ impl Drop for Outer {
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Aligned([u8; 200]);
+
+/// As crossbeam's CachePadded is.
+#[derive(Clone, Copy)]
+#[repr(align(128))]
+struct Padded(u64);
+
+#[derive(Clone, Copy)]
+#[repr(align(4096))]
+struct Paged(u64, u64);
 
 fn own_values() -> Outcome {
     CONSTANT.set(1);
@@ -90,5 +102,22 @@ fn nested_destructors() -> Outcome {
 fn large() -> Outcome {
     let thread = thread::spawn(|| LARGE.with(|large| (large.get().0, &raw const *large as usize % 64)));
     ensure_eq!(thread.join().ok(), Some(([5; 200], 0)));
+    Ok(())
+}
+
+fn widely_aligned() -> Outcome {
+    let look = || {
+        let padded = PADDED.with(|padded| (padded.get().0, &raw const *padded as usize % 128));
+        let paged = PAGED.with(|paged| (paged.get().0, paged.get().1, &raw const *paged as usize % 4096));
+        // Their neighbours too.
+        let others = (CONSTANT.replace(1), LAZY.with_borrow(Clone::clone));
+        PADDED.set(Padded(1));
+        PAGED.set(Paged(2, 3));
+        (padded, paged, others)
+    };
+    for _ in 0..3 {
+        let seen = thread::spawn(look).join().map_err(|_| "the thread failed")?;
+        ensure_eq!(seen, ((6, 0), (0, 8, 0), (7, vec![1, 2, 3])));
+    }
     Ok(())
 }
