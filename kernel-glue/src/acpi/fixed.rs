@@ -21,6 +21,8 @@ pub struct Fixed {
     pub pm1_event: [Option<Register>; 2],
     pub pm1_event_length: u8,
     pub pm1_control: [Option<Register>; 2],
+    /// The power management timer.
+    pub timer: Option<Register>,
     pub reset: Option<(Register, u8)>,
     pub hardware_reduced: bool,
     pub sleep_control: Option<Register>,
@@ -52,6 +54,7 @@ pub fn parse(table: &[u8]) -> Fixed {
         pm1_event: [block(148, 56), block(160, 60)],
         pm1_event_length: u8_at(table, 88).unwrap_or(0),
         pm1_control: [block(172, 64), block(184, 68)],
+        timer: block(208, 76),
         reset: (flags & RESET_SUPPORTED != 0)
             .then(|| register(table, 116).zip(u8_at(table, 128)))
             .flatten(),

@@ -7,6 +7,9 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Where the registers are after reset; the interrupt stub relies on it.
 const BASE: u64 = 0xfee0_0000;
+/// IA32_APIC_BASE besides the address: enabled; this is the boot processor (bit 10, x2APIC mode, has to be off).
+const ENABLED: u64 = 1 << 11;
+const BOOT_PROCESSOR: u64 = 1 << 8;
 const ID: usize = 0x20;
 const SPURIOUS: usize = 0xf0;
 const TIMER: usize = 0x320;
@@ -38,6 +41,15 @@ fn write(register: usize, value: u32) {
 
 /// Enables the APIC and masks the legacy interrupt controllers.
 pub fn init() {
+    // SAFETY: every x86-64 CPU has the register. Firmware may have left the APIC elsewhere, off, or in x2APIC mode, whose only way
+    // out is off (SDM section 11.12.5); no interrupt is expected yet, and nothing else is at its usual place.
+    unsafe {
+        let found = cpu::read_msr(cpu::IA32_APIC_BASE) & !BOOT_PROCESSOR;
+        if found != BASE | ENABLED {
+            cpu::write_msr(cpu::IA32_APIC_BASE, BASE | BOOT_PROCESSOR);
+            cpu::write_msr(cpu::IA32_APIC_BASE, BASE | BOOT_PROCESSOR | ENABLED);
+        }
+    }
     crate::memory::map_device(BASE, 4096).expect("no page table for the APIC at boot");
     // SAFETY: the 8259s' mask registers; nothing expects interrupts from them.
     unsafe {
@@ -101,12 +113,16 @@ pub fn arm_by(deadline: u64, now: u64) {
         return;
     }
     // In slices, so that the counter cannot overflow and a badly calibrated one is late by little.
-    const LONGEST: u64 = 1_000_000_000;
-    let wait = deadline.saturating_sub(now).min(LONGEST);
+    let wait = deadline.saturating_sub(now).min(clock::longest_sleep());
     ARMED.store(now + wait, Relaxed);
     if HAS_DEADLINE_MODE.load(Relaxed) {
         // SAFETY: CPUID says the register exists; it only steers the timer.
-        unsafe { cpu::write_msr(cpu::IA32_TSC_DEADLINE, clock::timestamp_at(now + wait).max(1)) };
+        unsafe {
+            cpu::write_msr(
+                cpu::IA32_TSC_DEADLINE,
+                cpu::timestamp().saturating_add(clock::ticks(wait)).max(1),
+            )
+        };
     } else {
         let counts = wait.saturating_mul(COUNTS_PER_MS.load(Relaxed) as u64) / 1_000_000;
         write(INITIAL_COUNT, counts.clamp(1, u32::MAX as u64) as u32);

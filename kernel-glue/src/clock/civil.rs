@@ -109,39 +109,48 @@ const AFTERNOON: u8 = 0x80;
 impl Registers {
     /// `None` when the digits make no date.
     pub fn date(self) -> Option<Civil> {
-        let number = |value| number(self.status_b & BINARY != 0, value);
-        let mut hour = number(self.hour & !AFTERNOON)?;
+        let mut numbers = [
+            self.hour & !AFTERNOON,
+            self.year,
+            self.month,
+            self.day,
+            self.minute,
+            self.second,
+        ]
+        .map(u32::from);
+        for value in &mut numbers {
+            *value = number(self.status_b, *value)?;
+        }
+        let [mut hour, year, month, day, minute, second] = numbers;
         if self.status_b & HOURS_24 == 0 {
             if !(1..=12).contains(&hour) {
                 return None;
             }
             hour = hour % 12 + if self.hour & AFTERNOON != 0 { 12 } else { 0 };
         }
-        let year = number(self.year)?;
         // Without a century register, years from 1970 on.
-        let century = match number(self.century) {
+        let century = match number(self.status_b, self.century.into()) {
             Some(century @ 19..=99) => century,
             _ if year >= 70 => 19,
             _ => 20,
         };
         Some(Civil {
             year: century * 100 + year,
-            month: number(self.month)?,
-            day: number(self.day)?,
+            month,
+            day,
             hour,
-            minute: number(self.minute)?,
-            second: number(self.second)?,
+            minute,
+            second,
             millisecond: 0,
         })
     }
 }
 
-/// The number in a register; `None` when it should be decimal digits and is not. Compiled once: it is needed seven times.
-#[inline(never)]
-fn number(binary: bool, value: u8) -> Option<u32> {
-    match (binary, value & 15, value >> 4) {
-        (true, _, _) => Some(value as u32),
-        (false, units @ 0..10, tens @ 0..10) => Some(tens as u32 * 10 + units as u32),
+/// The number in a register; `None` when it should be decimal digits and is not.
+fn number(status_b: u8, value: u32) -> Option<u32> {
+    match (status_b & BINARY, value & 15, value >> 4) {
+        (BINARY, _, _) => Some(value),
+        (_, units @ 0..10, tens @ 0..10) => Some(tens * 10 + units),
         _ => None,
     }
 }

@@ -8,9 +8,11 @@ pub mod paravirtual;
 #[cfg(target_os = "hermit")]
 mod pit;
 #[cfg(target_os = "hermit")]
+mod reference;
+#[cfg(target_os = "hermit")]
 mod rtc;
 #[cfg(target_os = "hermit")]
 mod time;
 
 #[cfg(target_os = "hermit")]
-pub use time::{init, now, refine, settle, timestamp_at, wall};
+pub use time::{init, longest_sleep, now, refine, settle, ticks, wall};

@@ -3,6 +3,7 @@
 //! Sources: Linux Documentation/virt/kvm/x86/msr.rst and cpuid.rst; Intel SDM volume 2, CPUID leaves 0x15 and 0x16; the timing
 //! leaf 0x4000_0010 is VMware's proposal, given by KVM-based hosts too.
 
+use super::scale::Scale;
 use crate::arch::cpu::{self, cpuid};
 use core::cell::UnsafeCell;
 
@@ -14,6 +15,7 @@ const CLOCKSOURCE2: u32 = 1 << 3;
 const MSR_WALL_CLOCK: u32 = 0x4b56_4d00;
 const MSR_SYSTEM_TIME: u32 = 0x4b56_4d01;
 const TIMING: u32 = 0x4000_0010;
+const NANOSECONDS: u64 = 1_000_000_000;
 
 /// `pvclock_vcpu_time_info`, then `pvclock_wall_clock`.
 #[repr(C, align(64))]
@@ -33,7 +35,7 @@ struct Shared {
 }
 
 struct Page(UnsafeCell<Shared>);
-// SAFETY: the hypervisor writes it when asked to at boot; read with volatile accesses.
+// SAFETY: the hypervisor writes it when asked to, at boot, before there are threads.
 unsafe impl Sync for Page {}
 static PAGE: Page = Page(UnsafeCell::new(Shared {
     version: 0,
@@ -52,7 +54,7 @@ static PAGE: Page = Page(UnsafeCell::new(Shared {
 /// The signature of what runs us, if something does.
 fn hypervisor() -> Option<[u8; 12]> {
     cpu::hypervisor_present().then(|| {
-        let leaf = core::arch::x86_64::__cpuid(0x4000_0000);
+        let leaf = cpuid(0x4000_0000);
         let mut signature = [0; 12];
         for (chunk, register) in signature.chunks_exact_mut(4).zip([leaf.ebx, leaf.ecx, leaf.edx]) {
             chunk.copy_from_slice(&register.to_le_bytes());
@@ -74,44 +76,44 @@ pub struct KvmClock {
 
 /// Asks KVM, if that is what runs us. `timestamp`: the TSC just now.
 pub fn kvm_clock(timestamp: u64) -> Option<KvmClock> {
-    if hypervisor().as_ref() != Some(KVM) || core::arch::x86_64::__cpuid(FEATURES).eax & CLOCKSOURCE2 == 0 {
+    if hypervisor().as_ref() != Some(KVM) || cpuid(FEATURES).eax & CLOCKSOURCE2 == 0 {
         return None;
     }
-    let address = PAGE.0.get() as u64;
+    let page = PAGE.0.get();
+    let address = page as u64;
     let wall_offset = core::mem::offset_of!(Shared, wall_version) as u64;
     // SAFETY: CPUID offers the registers; the page is ours, aligned so that neither structure crosses a page, and identity-mapped.
-    // Bit 0 turns the clock on; it is turned off again so that the hypervisor does not write for ever.
+    // Bit 0 turns the clock on; it is turned off again so that the hypervisor does not write for ever. It has written before each
+    // instruction ends, and writing a register is a barrier to the compiler.
     let shared = unsafe {
         cpu::write_msr(MSR_WALL_CLOCK, address + wall_offset);
         cpu::write_msr(MSR_SYSTEM_TIME, address | 1);
-        let shared = PAGE.0.get().read_volatile();
         cpu::write_msr(MSR_SYSTEM_TIME, 0);
-        shared
+        &*page
     };
-    if shared.version & 1 != 0 || shared.tsc_to_system_mul == 0 || shared.tsc_shift.unsigned_abs() > 31 {
+    let multiplier = shared.tsc_to_system_mul as u64;
+    if shared.version & 1 != 0 || multiplier == 0 || shared.tsc_shift.unsigned_abs() > 31 {
         return None;
     }
-    // nanoseconds = (ticks << shift) * mul >> 32, so frequency = 10^9 * 2^32 / (mul << shift).
-    let scaled = 1_000_000_000u128 << 32;
+    // nanoseconds = (ticks << shift) * multiplier >> 32, so frequency = (10^9 << 32) / multiplier >> shift.
+    let unshifted = (NANOSECONDS << 32) / multiplier;
     let shift = shared.tsc_shift;
-    let multiplier = shared.tsc_to_system_mul as u128;
     let frequency = if shift >= 0 {
-        scaled / (multiplier << shift)
+        unshifted >> shift
     } else {
-        (scaled << -shift) / multiplier
-    } as u64;
-    let passed = timestamp.saturating_sub(shared.tsc_timestamp) as u128;
-    let since_boot = shared.system_time + (passed * 1_000_000_000 / frequency.max(1) as u128) as u64;
-    let wall = shared.wall_seconds as u64 * 1_000_000_000 + shared.wall_nanoseconds as u64 + since_boot;
+        unshifted << -shift
+    };
+    let since_boot = shared.system_time + Scale::new(shared.tsc_timestamp, frequency).nanoseconds(timestamp);
+    let wall = shared.wall_seconds as u64 * NANOSECONDS + shared.wall_nanoseconds as u64 + since_boot;
     Some(KvmClock { frequency, wall })
 }
 
 /// The TSC's frequency from CPUID, where it says.
 pub fn cpuid_frequency() -> Option<u64> {
-    let timing = (cpu::hypervisor_present() && core::arch::x86_64::__cpuid(0x4000_0000).eax >= TIMING)
-        .then(|| core::arch::x86_64::__cpuid(TIMING).eax as u64 * 1000);
-    if let Some(frequency @ 1..) = timing {
-        return Some(frequency);
+    if cpu::hypervisor_present()
+        && let kilohertz @ 1.. = cpuid(TIMING).eax
+    {
+        return Some(kilohertz as u64 * 1000);
     }
     // 0x15: TSC / crystal = EBX / EAX, crystal in Hz in ECX. 0x16: base frequency in MHz, good enough where the crystal is not told.
     let ratio = cpuid(0x15);

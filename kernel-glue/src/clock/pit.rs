@@ -2,13 +2,11 @@
 
 use crate::arch::port::{read8, write8};
 
-/// Counts a second.
-pub const FREQUENCY: u64 = 1_193_182;
 const CHANNEL_2: u16 = 0x42;
 const COMMAND: u16 = 0x43;
 /// Bit 0 opens channel 2's gate, bit 1 the loudspeaker.
 const GATE: u16 = 0x61;
-/// Channel 2, both bytes, mode 0 (count down once, then wrap).
+/// Channel 2, both bytes, mode 0 (counts down, then wraps).
 const ONE_SHOT: u8 = 0xb0;
 const LATCH: u8 = 0x80;
 const CHANNEL_0: u16 = 0x40;
@@ -25,7 +23,7 @@ pub fn silence() {
     }
 }
 
-/// Starts counting down from 65535: 54.9 ms.
+/// Starts counting down from 65535 (54.9 ms), and again and again.
 pub fn start() {
     // SAFETY: the timer's registers; channel 2 drives nothing but the loudspeaker, which stays off.
     unsafe {
@@ -36,7 +34,7 @@ pub fn start() {
     }
 }
 
-/// Counts since [`start`], modulo 65536.
+/// Counts since [`start`], 1,193,182 a second, modulo 65536; always 0 where there is no timer.
 pub fn elapsed() -> u16 {
     // SAFETY: as in start.
     unsafe {

@@ -28,9 +28,11 @@ pub fn unix_seconds() -> Option<u64> {
     const ATTEMPTS: usize = 3;
     let mut before = [0; REGISTERS.len()];
     for _ in 0..=ATTEMPTS {
-        if !(0..MOST_LOOKS).any(|_| read(STATUS_A) & UPDATE_IN_PROGRESS == 0) {
-            return None;
-        }
+        // All ones: there is no clock. The bits below the first are a rate and a divider, never all set.
+        (0..MOST_LOOKS)
+            .map(|_| read(STATUS_A))
+            .find(|status| *status == 0xff || status & UPDATE_IN_PROGRESS == 0)
+            .filter(|status| *status != 0xff)?;
         // Read twice alike, nothing changed in between.
         let mut same = true;
         for (before, register) in before.iter_mut().zip(REGISTERS) {

@@ -1,14 +1,16 @@
 //! The clocks themselves: the TSC, scaled.
 //!
-//! Its frequency comes from the hypervisor or the CPU where they tell it; else it is measured against the interval timer, over
+//! Its frequency comes from the hypervisor or the CPU where they tell it; else it is measured against a [`Reference`], over
 //! the time the boot takes anyway (0.2 ms at least), then again over 10 to 50 ms when the machine idles or a tick comes.
-//! A correction changes the speed from then on and never turns the clock back. Each reading of the interval timer lies between
+//! A correction changes the speed from then on and never turns the clock back. Each reading of the reference lies between
 //! two of the TSC, so that how far a measurement may be off is known: one spoilt by the host's scheduler is not taken.
 
+use super::reference::{self, Reference};
 use super::scale::{Scale, measured_frequency};
 use super::{paravirtual, pit, rtc};
 use crate::arch::{apic, cpu};
 use crate::critical::Guarded;
+use crate::thread;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 /// Until it is known better.
@@ -21,54 +23,54 @@ static KNOWN: AtomicU8 = AtomicU8::new(EXACTLY);
 const NOT_AT_ALL: u8 = 0;
 const ROUGHLY: u8 = 1;
 const EXACTLY: u8 = 2;
-/// From where on it is measured.
-static START: Guarded<Sample> = Guarded::new(Sample {
-    timestamp: 0,
-    counted: 0,
-    doubt: 0,
+static MEASUREMENT: Guarded<Measurement> = Guarded::new(Measurement {
+    reference: Reference::IntervalTimer,
+    start: Sample {
+        timestamp: 0,
+        counter: 0,
+        doubt: 0,
+    },
+    fineness: FINENESS,
 });
 
-/// Counts of the interval timer: 0.2 ms, 10 ms, and the most before it might have wrapped.
-const SHORT: u64 = 239;
-const LONG: u64 = 11_932;
-const LONGEST: u64 = 60_000;
-/// The first measurement may be off by a 50th, the second by a 4000th.
+/// The first measurement takes 0.2 ms at least, in counts, and may be off by a 50th.
+const SHORT: u64 = reference::FREQUENCY / 5_000;
 const ROUGHNESS: u64 = 50;
+/// TSC ticks between its samples at most: less than the interval timer's 54.9 ms for every TSC above 0.8 GHz.
+const MOST_TICKS: u64 = 40_000_000;
+/// The second one takes 10 to 50 ms and may be off by a 4000th, or what the machine can do.
+const LONG: u64 = 10_000_000;
+const LONGEST: u64 = 50_000_000;
 const FINENESS: u64 = 4_000;
-/// Readings of the interval timer (1 us or more each) before it is given up.
-const MOST_LOOKS: u32 = 20_000;
+/// Looks at the reference, and how long to sleep between them, before it is given up; by a clock that may be off by a few times.
+const MOST_LOOKS: u32 = 50;
+const BETWEEN_LOOKS: u64 = 1_000_000;
 
-/// One reading of the interval timer: the TSC meanwhile, give or take `doubt`.
+struct Measurement {
+    reference: Reference,
+    start: Sample,
+    /// What the second measurement has to keep to; halved when it could not.
+    fineness: u64,
+}
+
+/// One reading of the reference: the TSC meanwhile, give or take `doubt`.
 #[derive(Clone, Copy)]
 struct Sample {
     timestamp: u64,
-    counted: u64,
+    counter: u32,
     doubt: u64,
 }
 
 impl Sample {
-    fn take() -> Self {
+    fn take(reference: Reference) -> Self {
         let before = cpu::timestamp();
-        let counted = pit::elapsed() as u64;
+        let counter = reference.read();
         let doubt = cpu::timestamp().saturating_sub(before);
         Sample {
             timestamp: before + doubt / 2,
-            counted,
+            counter,
             doubt,
         }
-    }
-
-    /// TSC ticks a second between `start` and this, if `least` counts have passed and the error is below one in `precision`.
-    fn frequency_since(&self, start: &Sample, least: u64, precision: u64) -> Option<u64> {
-        let counted = self
-            .counted
-            .checked_sub(start.counted)
-            .filter(|counted| *counted >= least)?;
-        let ticks = self.timestamp.saturating_sub(start.timestamp);
-        let precise = (self.doubt + start.doubt).saturating_mul(precision) <= ticks;
-        precise
-            .then(|| measured_frequency(ticks, counted, pit::FREQUENCY))
-            .filter(|frequency| *frequency > 0)
     }
 }
 
@@ -87,7 +89,12 @@ pub fn init() {
     match paravirtual::cpuid_frequency() {
         Some(frequency) => *scale = Scale::new(begin, frequency),
         None => {
-            restart();
+            pit::start();
+            // SAFETY: at boot, nothing else uses it.
+            let measurement = unsafe { MEASUREMENT.get() };
+            // The first time, where code is translated (TCG) or not yet cached, is the slow one.
+            Sample::take(measurement.reference);
+            measurement.start = Sample::take(measurement.reference);
             KNOWN.store(NOT_AT_ALL, Relaxed);
         }
     }
@@ -96,29 +103,31 @@ pub fn init() {
     }
 }
 
-/// Begins a measurement.
-fn restart() {
-    pit::start();
-    // SAFETY: at boot or inside the critical section.
-    *unsafe { START.get() } = Sample::take();
-}
-
-/// Sees to it that the clocks can be relied upon before the program runs. Inside the critical section.
+/// Sees to it that the clocks can be relied upon before the program runs. Inside the critical section, on a thread.
 pub fn settle() {
     for _ in 0..MOST_LOOKS {
+        if KNOWN.load(Relaxed) == NOT_AT_ALL {
+            measure();
+        }
         if KNOWN.load(Relaxed) != NOT_AT_ALL {
             break;
         }
-        measure();
+        // Asleep, so that a slow or busy host costs time and not instructions.
+        thread::wait(&[], now() + BETWEEN_LOOKS);
     }
     if KNOWN.load(Relaxed) == NOT_AT_ALL {
-        KNOWN.store(EXACTLY, Relaxed);
-        crate::log!(
-            Warn,
-            "no clock of known speed (kvm-clock, CPUID, interval timer): time runs at an unknown speed"
-        );
+        unknown();
     }
     apic::calibrate();
+}
+
+/// There is nothing to measure against.
+fn unknown() {
+    KNOWN.store(EXACTLY, Relaxed);
+    crate::log!(
+        Warn,
+        "no clock of known speed (kvm-clock, CPUID, interval timer, ACPI timer): time runs at an unknown speed"
+    );
 }
 
 /// Measures the frequency again once enough time has passed. Called where the machine is idle or a tick came, inside the
@@ -130,42 +139,70 @@ pub fn refine() {
     }
 }
 
+/// How long the machine may sleep at most, nanoseconds: until [`refine`] has something to do, else a second.
+pub fn longest_sleep() -> u64 {
+    if KNOWN.load(Relaxed) == EXACTLY {
+        1_000_000_000
+    } else {
+        2 * LONG
+    }
+}
+
 #[cold]
 fn measure() {
     // SAFETY: inside the critical section, and nothing below waits.
-    let (scale, start) = unsafe { (SCALE.get(), START.get()) };
-    let exactly = KNOWN.load(Relaxed) == ROUGHLY;
-    let (least, precision) = if exactly { (LONG, FINENESS) } else { (SHORT, ROUGHNESS) };
-    if exactly {
-        let passed = scale.nanoseconds(cpu::timestamp()) - scale.nanoseconds(start.timestamp);
-        // By the rough clock, to know whether the counter has wrapped.
-        let expected = (passed as u128 * pit::FREQUENCY as u128 / 1_000_000_000) as u64;
-        if expected > LONGEST {
-            restart();
-        }
-        if !(LONG..=LONGEST).contains(&expected) {
-            return;
-        }
+    let (scale, measurement) = unsafe { (SCALE.get(), MEASUREMENT.get()) };
+    let (reference, start) = (measurement.reference, measurement.start);
+    let first = KNOWN.load(Relaxed) == NOT_AT_ALL;
+    let passed = scale.span(cpu::timestamp().saturating_sub(start.timestamp));
+    if !first && passed < LONG {
+        return;
     }
-    let sample = Sample::take();
-    if let Some(frequency) = sample.frequency_since(start, least, precision) {
-        *scale = scale.at_frequency(cpu::timestamp(), frequency);
-        KNOWN.store(if exactly { EXACTLY } else { ROUGHLY }, Relaxed);
-    } else if !exactly && (sample.counted < start.counted || sample.counted > LONGEST || sample.doubt < start.doubt) {
-        // Too late, or the start itself is the spoilt one.
-        restart();
+    let sample = Sample::take(reference);
+    let ticks = sample.timestamp.saturating_sub(start.timestamp);
+    let counts = reference.counts(start.counter, sample.counter);
+    let (too_late, precision, then) = if first {
+        (ticks > MOST_TICKS, ROUGHNESS, ROUGHLY)
+    } else {
+        (passed > LONGEST, measurement.fineness, EXACTLY)
+    };
+    let precise = (sample.doubt + start.doubt).saturating_mul(precision) <= ticks;
+    if too_late {
+        measurement.start = sample;
+    } else if counts >= SHORT && precise {
+        *scale = scale.at_frequency(
+            cpu::timestamp(),
+            measured_frequency(ticks, counts, reference::FREQUENCY),
+        );
+        KNOWN.store(then, Relaxed);
+    } else if !first {
+        measurement.fineness /= 2;
+        if measurement.fineness < ROUGHNESS {
+            KNOWN.store(EXACTLY, Relaxed);
+        }
+    } else if counts == 0 {
+        // It stands still: there is none.
+        match Reference::second_choice() {
+            Some(other) => {
+                measurement.reference = other;
+                measurement.start = Sample::take(other);
+            }
+            None => unknown(),
+        }
+    } else if sample.doubt < start.doubt {
+        measurement.start = sample;
     }
 }
 
 /// Nanoseconds since boot.
 #[inline]
 pub fn now() -> u64 {
-    // SAFETY: three words only changed at boot and in `refine_rough`, inside the critical section, by the one CPU there is.
+    // SAFETY: three words only changed at boot and in `measure`, inside the critical section, by the one CPU there is.
     unsafe { SCALE.get() }.nanoseconds(cpu::timestamp())
 }
 
-/// The TSC's value at `nanoseconds` since boot.
-pub fn timestamp_at(nanoseconds: u64) -> u64 {
+/// How far the TSC gets in `nanoseconds`, which are less than four seconds.
+pub fn ticks(nanoseconds: u64) -> u64 {
     // SAFETY: as in now.
     unsafe { SCALE.get() }.ticks(nanoseconds)
 }
