@@ -2,12 +2,15 @@
 
 mod start_info;
 
+use crate::acpi::table::after;
 use crate::arch::{apic, context, cpu, descriptors, image};
 use crate::critical::{DEPTH, Guarded};
+use crate::file::image::Image;
+use crate::file::listing::{Found, find};
 use crate::heap::{self, Vec};
 use crate::memory::{self, reserve};
 use crate::thread::{self, Priority};
-use crate::{clock, console::raw, devices, net, power};
+use crate::{clock, console::raw, devices, entropy, net, power};
 use core::sync::atomic::Ordering::Relaxed;
 
 /// What the loader told us.
@@ -72,7 +75,10 @@ unsafe extern "C" {
 /// The first thread: brings up what may wait, then becomes the program's main thread.
 extern "C" fn main_thread(_: usize) {
     let critical = crate::critical::enter();
-    net::init(devices::probe().network);
+    let devices = devices::probe();
+    // Before the network draws its secrets. A machine without a source says so when the program asks for one.
+    let _ = entropy::fill(&mut []);
+    net::init(devices.network);
     power::listen_for_stop();
     clock::settle();
     let start = ProgramStart::from_command_line(info().command_line);
@@ -128,22 +134,17 @@ fn null_terminated(mut pointers: Vec<*const u8>) -> *const *const u8 {
     pointers.leak().as_ptr()
 }
 
-/// CARTRIDGE_NAME of the image's defaults, a text of `KEY=VALUE,KEY=VALUE`, found without parsing the files' directory.
+/// CARTRIDGE_NAME of the manifest's defaults, a text of `KEY=VALUE,KEY=VALUE`.
 fn program_name() -> &'static str {
-    const KEY: &[u8] = b"CARTRIDGE_NAME=";
-    let files = image::files();
-    // The builder writes the defaults at the blob's end or start; names elsewhere in the files are no harm.
-    let tail = &files[files.len().saturating_sub(4096)..];
-    let Some(at) = tail.windows(KEY.len()).position(|window| window == KEY) else {
-        return "cartridge";
+    let files = Image::new(image::files());
+    let defaults = match find(&files, b"run/cartridge/defaults") {
+        Found::Listed(index) => files.data(index),
+        _ => b"",
     };
-    let value = &tail[at + KEY.len()..];
-    let end = value
-        .iter()
-        .position(|byte| matches!(byte, b',' | b'\n' | b'\r' | 0))
-        .unwrap_or(value.len());
-    core::str::from_utf8(&value[..end])
-        .ok()
-        .filter(|name| !name.is_empty())
-        .unwrap_or("cartridge")
+    let value = after(defaults, b"CARTRIDGE_NAME=").unwrap_or_default();
+    let length = value.iter().position(|byte| matches!(byte, b',' | b'\n' | b'\r'));
+    match core::str::from_utf8(&value[..length.unwrap_or(value.len())]) {
+        Ok(name) if !name.is_empty() => name,
+        _ => "cartridge",
+    }
 }

@@ -1,6 +1,5 @@
 //! Finds the machine's devices: virtio over MMIO and PCI (later: block devices, Xen's).
 
-use crate::clock;
 use crate::entropy::weak;
 use crate::heap::{self, Box};
 use crate::memory;
@@ -26,9 +25,6 @@ pub struct Devices {
 /// Written once by `probe`.
 static ENTROPY: AtomicPtr<Entropy> = AtomicPtr::new(null_mut());
 
-/// How long virtio-rng may take to answer, nanoseconds.
-const ENTROPY_TIMEOUT: u64 = 1_000_000_000;
-
 /// Probes every bus once, at boot. A device that fails its checks is logged and left out; that there is no network device is
 /// told when the program asks for the network.
 pub fn probe() -> Devices {
@@ -38,15 +34,12 @@ pub fn probe() -> Devices {
     devices
 }
 
-/// Reads up to `buffer.len()` bytes from virtio-rng, if there is one; waits a second at most. Returns how many.
-pub fn hardware_random(buffer: &mut [u8]) -> usize {
+/// Takes up to `buffer.len()` bytes that virtio-rng has ready; returns how many. `None`: there is none.
+pub fn hardware_random(buffer: &mut [u8]) -> Option<usize> {
     // SAFETY: null, or a leaked box that `probe` stored and nothing frees. The caller is in the critical section, as all of
     // the kernel is, so the device's cells are not used twice at once.
-    let Some(device) = (unsafe { ENTROPY.load(Ordering::Acquire).as_ref() }) else {
-        return 0;
-    };
-    let deadline = clock::now().saturating_add(ENTROPY_TIMEOUT);
-    device.fill(buffer, &mut || clock::now() >= deadline)
+    let device = unsafe { ENTROPY.load(Ordering::Acquire).as_ref() }?;
+    Some(device.take(buffer))
 }
 
 fn probe_command_line(devices: &mut Devices) {

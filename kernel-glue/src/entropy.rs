@@ -1,12 +1,15 @@
 //! Random bytes for keys: virtio-rng or RDSEED/RDRAND, through a CSPRNG; refusal when the machine has no source.
 //!
-//! Reseeding: the generator (ChaCha20, crate rand_chacha) starts from 32 bytes of the machine's source at the first request, and
-//! takes 32 fresh ones, mixed with its own output, after each MiB it gave or ten minutes, whichever comes first. When the source
-//! has dried up by then it goes on from its own output: the seed it had was a full one.
+//! Reseeding: the generator (ChaCha20, crate rand_chacha) starts from 32 bytes of the machine's sources at the first request, and
+//! takes fresh ones, mixed with its own output, after each MiB it gave or ten minutes, whichever comes first. What the sources do
+//! not have ready then is done without: the seed it had was a full one.
+//!
+//! The CPU answers at once. virtio-rng is asked ahead of time, and only where it is the one source the first request waits for
+//! it: asleep, while other threads run.
 
 use crate::arch::cpu::{self, cpuid};
 use crate::critical::{self, Guarded};
-use crate::{clock, devices};
+use crate::{clock, devices, thread};
 use core::arch::asm;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -23,30 +26,36 @@ struct Generator {
 const RESEED_BYTES: usize = 1 << 20;
 const RESEED_AFTER: u64 = 600_000_000_000;
 type Seed = [u8; 32];
+/// How long the first request waits for virtio-rng, and how often it looks meanwhile, nanoseconds.
+const PATIENCE: u64 = 1_000_000_000;
+const BETWEEN_LOOKS: u64 = 1_000_000;
 
 static GENERATOR: Guarded<Option<Generator>> = Guarded::new(None);
 
-/// Fills `buffer` with bytes fit for keys.
+/// Fills `buffer` with bytes fit for keys. The first request may wait for a second; it comes from a thread.
 pub fn fill(buffer: &mut [u8]) -> Result<(), NoEntropy> {
+    fill_until(buffer, PATIENCE)
+}
+
+fn fill_until(buffer: &mut [u8], patience: u64) -> Result<(), NoEntropy> {
     let _critical = critical::enter();
-    // SAFETY: inside the critical section. Reading virtio-rng does not wait in the scheduler, so nobody else comes here meanwhile.
-    let slot = unsafe { GENERATOR.get() };
     let now = clock::now();
-    let begin = match slot {
-        Some(generator) if generator.given < RESEED_BYTES && now - generator.seeded <= RESEED_AFTER => None,
+    let mut seed = Seed::default();
+    // SAFETY: inside the critical section, and the reference ends before anything waits.
+    let (due, first) = match unsafe { GENERATOR.get() } {
+        Some(generator) if generator.given < RESEED_BYTES && now - generator.seeded <= RESEED_AFTER => (false, false),
         Some(generator) => {
-            let mut mixed = Seed::default();
-            generator.stream.fill_bytes(&mut mixed);
-            if let Some(fresh) = seed() {
-                mix(&mut mixed, &fresh);
-            }
-            Some(mixed)
+            generator.stream.fill_bytes(&mut seed);
+            (true, false)
         }
-        None => Some(seed().ok_or(NoEntropy)?),
+        None => (true, true),
     };
-    if let Some(begin) = begin {
+    let complete = due && gather(&mut seed, if first { now + patience } else { 0 });
+    // SAFETY: as above; nothing below waits. Another thread may have seeded meanwhile.
+    let slot = unsafe { GENERATOR.get() };
+    if complete || due && !first {
         *slot = Some(Generator {
-            stream: ChaCha20Rng::from_seed(begin),
+            stream: ChaCha20Rng::from_seed(seed),
             given: 0,
             seeded: now,
         });
@@ -57,10 +66,10 @@ pub fn fill(buffer: &mut [u8]) -> Result<(), NoEntropy> {
     Ok(())
 }
 
-/// Unpredictable enough for hash seeds, ports and transaction ids even where [`fill`] refuses; never for keys.
+/// Unpredictable enough for hash seeds, ports and transaction ids even where [`fill`] refuses; never for keys. Never waits.
 pub fn weak() -> u64 {
     let mut bytes = [0; 8];
-    if fill(&mut bytes).is_ok() {
+    if fill_until(&mut bytes, 0).is_ok() {
         return u64::from_le_bytes(bytes);
     }
     // SplitMix64 over the time stamp counter.
@@ -70,35 +79,46 @@ pub fn weak() -> u64 {
     mixed ^ mixed >> 31
 }
 
-/// 32 bytes from the machine: all sources there are, mixed, of which one has to give all of them.
-fn seed() -> Option<Seed> {
-    let mut seed = Seed::default();
-    let cpu = cpu_random().map(|random| seed = random).is_some();
+/// Mixes bytes of all the machine's sources into `seed`; true when one of them gave as many as that. Where that can only be
+/// virtio-rng it is waited for until `deadline`.
+fn gather(seed: &mut Seed, deadline: u64) -> bool {
+    let cpu = cpu_random(seed);
     let mut device = Seed::default();
-    let virtio = devices::hardware_random(&mut device) == device.len();
-    mix(&mut seed, &device);
-    (cpu || virtio).then_some(seed)
+    let mut taken = 0;
+    while let Some(more) = devices::hardware_random(&mut device[taken..]) {
+        taken += more;
+        let now = clock::now();
+        if cpu || taken == device.len() || now >= deadline {
+            break;
+        }
+        thread::wait(&[], now + BETWEEN_LOOKS);
+    }
+    mix(seed, &device);
+    cpu || taken == device.len()
 }
 
-#[inline(never)]
+#[inline(never)] // as a loop of its own it is small
 fn mix(into: &mut Seed, other: &Seed) {
     for (into, other) in into.iter_mut().zip(other) {
         *into ^= other;
     }
 }
 
-/// From RDSEED, else RDRAND; `None` when the CPU has neither or they fail (Intel's DRNG software implementation guide,
+/// From RDSEED, else RDRAND; false when the CPU has neither or they fail (Intel's DRNG software implementation guide,
 /// sections 5.2.1 and 5.3.1: retry ten times).
-fn cpu_random() -> Option<Seed> {
+fn cpu_random(seed: &mut Seed) -> bool {
     let rdseed = cpuid(7).ebx & 1 << 18 != 0;
     let rdrand = cpuid(1).ecx & 1 << 30 != 0;
-    let mut seed = Seed::default();
-    for chunk in seed.as_chunks_mut().0 {
-        let word = retry(rdseed, rdseed64).or_else(|| retry(rdrand, rdrand64))?;
+    let mut random = Seed::default();
+    for chunk in random.as_chunks_mut().0 {
+        let Some(word) = retry(rdseed, rdseed64).or_else(|| retry(rdrand, rdrand64)) else {
+            return false;
+        };
         *chunk = word.to_le_bytes();
     }
+    mix(seed, &random);
     // Broken ones are known to give all ones or all zeros.
-    (seed.iter().any(|byte| *byte != seed[0])).then_some(seed)
+    random.iter().any(|byte| *byte != random[0])
 }
 
 /// Asks an instruction that the CPU `has`.

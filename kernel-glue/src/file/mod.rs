@@ -9,8 +9,8 @@
 mod budget;
 mod content;
 mod dirent;
-mod image;
-mod listing;
+pub mod image;
+pub mod listing;
 mod path;
 mod tree;
 

@@ -26,34 +26,30 @@ impl Entropy {
         let queue = Queue::allocate(1, CHUNK, Direction::FromDevice).ok_or(Failure::OutOfMemory)?;
         let doorbell = transport::enable_queue(transport, 0, &queue)?;
         transport::finish(transport);
-        Ok(Self { queue, doorbell })
+        let device = Self { queue, doorbell };
+        // Asked long before the bytes are needed, so that nobody has to wait for them.
+        device.ask();
+        Ok(device)
     }
 
-    /// Fills `buffer` as far as the device delivers before `expired` says true; returns how many bytes it wrote. A device
-    /// that breaks the rules delivers nothing more.
-    pub fn fill(&self, buffer: &mut [u8], expired: &mut dyn FnMut() -> bool) -> usize {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            if let Some(slot) = self.queue.free_slot() {
-                slot.post(CHUNK);
-                if self.queue.notification_wanted() {
-                    self.doorbell.ring();
-                }
-            }
-            match self.queue.completed() {
-                Ok(Some((slot, length))) => {
-                    let part = length.min(buffer.len() - filled);
-                    buffer[filled..filled + part].copy_from_slice(&slot.bytes()[..part]);
-                    filled += part;
-                    // A device that answers with nothing at all must not keep us here.
-                    if length == 0 && expired() {
-                        break;
-                    }
-                }
-                Ok(None) if !expired() => core::hint::spin_loop(),
-                _ => break,
+    fn ask(&self) {
+        if let Some(slot) = self.queue.free_slot() {
+            slot.post(CHUNK);
+            if self.queue.notification_wanted() {
+                self.doorbell.ring();
             }
         }
-        filled
+    }
+
+    /// Takes what the device has delivered, and asks it for more; returns how many bytes of `buffer` were written. Never waits.
+    /// A device that breaks the rules delivers nothing more.
+    pub fn take(&self, buffer: &mut [u8]) -> usize {
+        let mut taken = 0;
+        if let Ok(Some((slot, length))) = self.queue.completed() {
+            taken = length.min(buffer.len());
+            buffer[..taken].copy_from_slice(&slot.bytes()[..taken]);
+        }
+        self.ask();
+        taken
     }
 }
