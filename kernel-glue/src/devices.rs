@@ -4,7 +4,7 @@ use crate::entropy::weak;
 use crate::heap::{self, Box};
 use crate::memory;
 use crate::net::device::NetworkDevice;
-use crate::pci::access::Ports;
+use crate::pci::access::{Access, has_ports};
 use crate::pci::address_space::AddressSpace;
 use crate::pci::configuration::Space;
 use crate::pci::scan;
@@ -65,17 +65,19 @@ fn probe_mmio(place: Place, devices: &mut Devices) {
     devices.add(&mut device, Name::Mmio(place.address));
 }
 
-/// A machine without PCI may have ACPI that lists its devices.
+/// A machine without the ports of a PC's PCI may have ACPI that lists its devices.
 fn probe_pci(devices: &mut Devices) {
-    match Ports::find() {
-        Some(ports) => probe_functions(&ports, devices),
-        None => probe_described(devices),
+    if let Some(space) = Access::find() {
+        probe_functions(&space, devices);
+    }
+    if !has_ports() {
+        probe_described(devices);
     }
 }
 
 fn probe_described(devices: &mut Devices) {
     let Some(fixed) = acpi::fixed_table() else { return };
-    for place in described::places(acpi::dsdt(&fixed).unwrap_or_default()) {
+    for place in described::places(acpi::dsdt(fixed).unwrap_or_default()) {
         probe_mmio(place, devices);
     }
 }

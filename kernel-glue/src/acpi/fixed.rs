@@ -9,66 +9,89 @@ pub enum Register {
     Port(u16),
 }
 
-/// Everything in the table that the kernel uses. Absent registers are `None`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Fixed {
-    pub dsdt: u64,
-    /// ISA interrupt of the system control interrupt.
-    pub sci: u16,
-    /// Port and value that hand the fixed hardware over to the operating system.
-    pub enable: Option<(u16, u8)>,
-    /// Event blocks: status register, and half their length further the enable register.
-    pub pm1_event: [Option<Register>; 2],
-    pub pm1_event_length: u8,
-    pub pm1_control: [Option<Register>; 2],
-    /// The power management timer.
-    pub timer: Option<Register>,
-    pub reset: Option<(Register, u8)>,
-    pub hardware_reduced: bool,
-    pub sleep_control: Option<Register>,
-}
+/// The table, whose fields are read when they are asked for; a shorter (older) one simply has fewer. What is absent is 0 or `None`.
+#[derive(Clone, Copy)]
+pub struct Fixed<'t>(pub &'t [u8]);
 
 const RESET_SUPPORTED: u32 = 1 << 10;
 const HARDWARE_REDUCED: u32 = 1 << 20;
 
-/// Reads the table; shorter (older) ones simply have fewer fields.
-pub fn parse(table: &[u8]) -> Fixed {
-    let flags = u32_at(table, 112).unwrap_or(0);
-    let dsdt = u64_at(table, 140)
-        .filter(|address| *address != 0)
-        .or(u32_at(table, 40).map(u64::from))
-        .unwrap_or(0);
-    let block = |extended: usize, legacy: usize| {
-        register(table, extended).or_else(|| {
-            let port = u32_at(table, legacy).filter(|port| *port != 0)?;
-            u16::try_from(port).ok().map(Register::Port)
-        })
-    };
-    let command = u32_at(table, 48)
-        .and_then(|port| u16::try_from(port).ok())
-        .filter(|port| *port != 0);
-    Fixed {
-        dsdt,
-        sci: u16_at(table, 46).unwrap_or(0),
-        enable: command.zip(u8_at(table, 52).filter(|value| *value != 0)),
-        pm1_event: [block(148, 56), block(160, 60)],
-        pm1_event_length: u8_at(table, 88).unwrap_or(0),
-        pm1_control: [block(172, 64), block(184, 68)],
-        timer: block(208, 76),
-        reset: (flags & RESET_SUPPORTED != 0)
-            .then(|| register(table, 116).zip(u8_at(table, 128)))
-            .flatten(),
-        hardware_reduced: flags & HARDWARE_REDUCED != 0,
-        sleep_control: register(table, 244),
+impl Fixed<'_> {
+    /// Address of the differentiated table.
+    pub fn dsdt(self) -> u64 {
+        match u64_at(self.0, 140) {
+            Some(address @ 1..) => address,
+            _ => u32_at(self.0, 40).map_or(0, u64::from),
+        }
     }
-}
 
-fn register(table: &[u8], offset: usize) -> Option<Register> {
-    let address = u64_at(table, offset + 4).filter(|address| *address != 0)?;
-    match u8_at(table, offset)? {
-        0 => Some(Register::Memory(address)),
-        1 => u16::try_from(address).ok().map(Register::Port),
-        _ => None,
+    /// ISA interrupt of the system control interrupt.
+    pub fn sci(self) -> u16 {
+        u16_at(self.0, 46).unwrap_or(0)
+    }
+
+    /// Port and value that hand the fixed hardware over to the operating system.
+    pub fn enable(self) -> Option<(u16, u8)> {
+        let value = u8_at(self.0, 52).filter(|value| *value != 0)?;
+        Some((self.port(48)?, value))
+    }
+
+    /// The first event block: the status register, and half its length further the enable register.
+    pub fn pm1_event(self) -> Option<Register> {
+        self.block(148, 56)
+    }
+
+    pub fn pm1_event_length(self) -> u8 {
+        u8_at(self.0, 88).unwrap_or(0)
+    }
+
+    pub fn pm1_control(self) -> [Option<Register>; 2] {
+        [self.block(172, 64), self.block(184, 68)]
+    }
+
+    /// The power management timer.
+    pub fn timer(self) -> Option<Register> {
+        self.block(208, 76)
+    }
+
+    /// What resets the machine: a register, and the value for it.
+    pub fn reset(self) -> Option<(Register, u8)> {
+        if self.flags() & RESET_SUPPORTED == 0 {
+            return None;
+        }
+        Some((self.register(116)?, u8_at(self.0, 128)?))
+    }
+
+    pub fn hardware_reduced(self) -> bool {
+        self.flags() & HARDWARE_REDUCED != 0
+    }
+
+    pub fn sleep_control(self) -> Option<Register> {
+        self.register(244)
+    }
+
+    fn flags(self) -> u32 {
+        u32_at(self.0, 112).unwrap_or(0)
+    }
+
+    #[inline(never)] // for each of the blocks
+    fn block(self, extended: usize, legacy: usize) -> Option<Register> {
+        self.register(extended)
+            .or_else(|| self.port(legacy).map(Register::Port))
+    }
+
+    /// A port by its number alone; 0 is none.
+    fn port(self, offset: usize) -> Option<u16> {
+        u32_at(self.0, offset)?.try_into().ok().filter(|port| *port != 0)
+    }
+
+    fn register(self, offset: usize) -> Option<Register> {
+        let address = u64_at(self.0, offset + 4).filter(|address| *address != 0)?;
+        match u8_at(self.0, offset)? {
+            0 => Some(Register::Memory(address)),
+            1 => u16::try_from(address).ok().map(Register::Port),
+            _ => None,
+        }
     }
 }
 
@@ -150,6 +173,7 @@ mod tests {
         put(52, &[2]);
         put(56, &0x600u32.to_le_bytes());
         put(64, &0x604u32.to_le_bytes());
+        put(76, &0x608u32.to_le_bytes());
         put(88, &[4]);
         put(112, &RESET_SUPPORTED.to_le_bytes());
         put(116, &[1, 8, 0, 0, 0xf9, 0x0c]);
@@ -161,27 +185,42 @@ mod tests {
 
     #[test]
     fn q35s_table() {
-        let fixed = parse(&q35());
-        assert_eq!(fixed.dsdt, 0x7ffe_0040);
-        assert_eq!((fixed.sci, fixed.enable), (9, Some((0xb2, 2))));
-        assert_eq!(fixed.pm1_event, [Some(Register::Port(0x600)), None]);
-        assert_eq!(fixed.pm1_control, [Some(Register::Port(0x604)), None]);
-        assert_eq!(fixed.reset, Some((Register::Port(0xcf9), 0x0f)));
-        assert!(!fixed.hardware_reduced && fixed.sleep_control.is_none());
+        let table = q35();
+        let fixed = Fixed(&table);
+        assert_eq!(fixed.dsdt(), 0x7ffe_0040);
+        assert_eq!((fixed.sci(), fixed.enable()), (9, Some((0xb2, 2))));
+        assert_eq!(fixed.pm1_event(), Some(Register::Port(0x600)));
+        assert_eq!(fixed.pm1_control(), [Some(Register::Port(0x604)), None]);
+        assert_eq!(fixed.timer(), Some(Register::Port(0x608)));
+        assert_eq!(fixed.reset(), Some((Register::Port(0xcf9), 0x0f)));
+        assert!(!fixed.hardware_reduced() && fixed.sleep_control().is_none());
     }
 
     #[test]
     fn every_shorter_table_and_any_bytes_are_borne() {
+        let all = |fixed: Fixed| {
+            let numbers = (
+                fixed.dsdt(),
+                fixed.sci(),
+                fixed.pm1_event_length(),
+                fixed.hardware_reduced(),
+            );
+            let registers = (
+                fixed.pm1_event(),
+                fixed.pm1_control(),
+                fixed.timer(),
+                fixed.sleep_control(),
+            );
+            (numbers, registers, fixed.enable(), fixed.reset())
+        };
         let table = q35();
         for length in 0..table.len() {
-            parse(&table[..length]);
+            all(Fixed(&table[..length]));
         }
-        assert_eq!(parse(&[]), Fixed::default());
-        let ones = parse(&[0xff; 300]);
-        assert_eq!(
-            (ones.pm1_event, ones.sleep_control, ones.enable),
-            ([None; 2], None, None)
-        );
+        let nothing = ((0, 0, 0, false), (None, [None; 2], None, None), None, None);
+        assert_eq!(all(Fixed(&[])), nothing);
+        let ones = all(Fixed(&[0xff; 300]));
+        assert_eq!((ones.1, ones.2), (nothing.1, None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where this machine's tables are.
 
-use super::fixed::{self, Fixed};
+use super::ecam::{self, Ecam};
+use super::fixed::Fixed;
 use super::routing::{self, Line};
 use super::table::{self, HEADER, Root};
 use crate::critical::{self, Guarded};
@@ -74,13 +75,13 @@ fn find(signature: &[u8; 4]) -> Option<&'static [u8]> {
 }
 
 /// The fixed description table.
-pub fn fixed_table() -> Option<Fixed> {
-    find(b"FACP").map(fixed::parse)
+pub fn fixed_table() -> Option<Fixed<'static>> {
+    find(b"FACP").map(Fixed)
 }
 
 /// The byte code that describes the machine.
-pub fn dsdt(fixed: &Fixed) -> Option<&'static [u8]> {
-    table_at(fixed.dsdt, b"DSDT")
+pub fn dsdt(fixed: Fixed) -> Option<&'static [u8]> {
+    table_at(fixed.dsdt(), b"DSDT")
 }
 
 /// The table of interrupt controllers; empty when there is none.
@@ -88,8 +89,18 @@ pub fn interrupt_controllers() -> &'static [u8] {
     find(b"APIC").unwrap_or_default()
 }
 
-/// How ISA interrupt `source` is wired.
+/// Configuration space in memory, as the table of it says.
+pub fn listed_ecam() -> Option<Ecam> {
+    find(b"MCFG").and_then(ecam::listed)
+}
+
+/// The same by the machine's byte code.
+pub fn returned_ecam() -> Option<Ecam> {
+    ecam::returned(dsdt(fixed_table()?)?)
+}
+
+/// How the system control interrupt, ISA interrupt `source`, is wired.
 #[inline(never)]
-pub fn isa_line(source: u8) -> Line {
-    routing::isa_line(interrupt_controllers(), source)
+pub fn sci_line(source: u8) -> Line {
+    routing::sci_line(interrupt_controllers(), source)
 }

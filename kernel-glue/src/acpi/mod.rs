@@ -2,6 +2,7 @@
 //!
 //! Nothing is read before it is asked for: a machine without ACPI (microvm) boots without looking for it.
 
+pub mod ecam;
 pub mod fixed;
 pub mod routing;
 pub mod table;
@@ -10,4 +11,4 @@ pub mod table;
 mod lookup;
 
 #[cfg(target_os = "hermit")]
-pub use lookup::{dsdt, fixed_table, interrupt_controllers, isa_line};
+pub use lookup::{dsdt, fixed_table, interrupt_controllers, listed_ecam, returned_ecam, sci_line};

@@ -34,24 +34,24 @@ pub struct Line {
     pub active_low: bool,
 }
 
-/// Where ISA interrupt `source` goes: as an override says, else to the global interrupt of its number, edge-triggered and
-/// active high.
-pub fn isa_line(madt: &[u8], source: u8) -> Line {
+/// Where the system control interrupt, ISA interrupt `source`, goes: as an override says, else to the global interrupt of its
+/// number. Level-triggered and active low unless the override says otherwise (section 5.2.9, SCI_INT).
+pub fn sci_line(madt: &[u8], source: u8) -> Line {
+    const EDGE_TRIGGERED: u16 = 1 << 2;
+    const ACTIVE_HIGH: u16 = 1;
     let found = entries(madt)
         .filter(|(kind, _)| *kind == OVERRIDE)
         .find_map(|(_, entry)| {
             let flags = (u8_at(entry, 3)? == source).then(|| u16_at(entry, 8))??;
-            Some(Line {
-                gsi: u32_at(entry, 4)?,
-                level_triggered: flags >> 2 & 3 == 3,
-                active_low: flags & 3 == 3,
-            })
+            Some((u32_at(entry, 4)?, flags))
         });
-    found.unwrap_or(Line {
-        gsi: source as u32,
-        level_triggered: false,
-        active_low: false,
-    })
+    // Each setting has two bits; 0 means as the bus has it.
+    let (gsi, flags) = found.unwrap_or((source.into(), 0));
+    Line {
+        gsi,
+        level_triggered: flags & 3 << 2 != EDGE_TRIGGERED,
+        active_low: flags & 3 != ACTIVE_HIGH,
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +77,7 @@ mod tests {
             [(0xfec0_0000, 0), (0xfec1_0000, 24)]
         );
         assert_eq!(
-            isa_line(&madt, 9),
+            sci_line(&madt, 9),
             Line {
                 gsi: 9,
                 level_triggered: true,
@@ -85,19 +85,19 @@ mod tests {
             }
         );
         assert_eq!(
-            isa_line(&madt, 0),
+            sci_line(&madt, 0),
             Line {
                 gsi: 2,
-                level_triggered: false,
-                active_low: false
+                level_triggered: true,
+                active_low: true
             }
         );
         assert_eq!(
-            isa_line(&madt, 4),
+            sci_line(&madt, 4),
             Line {
                 gsi: 4,
-                level_triggered: false,
-                active_low: false
+                level_triggered: true,
+                active_low: true
             }
         );
     }
@@ -110,7 +110,7 @@ mod tests {
             for value in [0, 1, 2, 0xff] {
                 let before = core::mem::replace(&mut madt[at], value);
                 assert!(io_apics(&madt).count() <= length / 2);
-                isa_line(&madt, 9);
+                sci_line(&madt, 9);
                 madt[at] = before;
             }
         }

@@ -1,6 +1,7 @@
 //! I/O APICs (Intel 82093AA data sheet): routing of interrupts that are wires, not messages.
 
 use super::apic;
+use super::interrupts::FIRST_DEVICE_VECTOR;
 use crate::acpi::{self, routing};
 use crate::memory;
 use core::ptr::NonNull;
@@ -11,6 +12,7 @@ const VERSION: u32 = 1;
 const REDIRECTION: u32 = 0x10;
 const LEVEL: u32 = 1 << 15;
 const ACTIVE_LOW: u32 = 1 << 13;
+const MASKED: u32 = 1 << 16;
 
 struct IoApic(NonNull<u8>);
 
@@ -52,7 +54,8 @@ fn io_apic_of(gsi: u32) -> Option<(u64, u32)> {
     best
 }
 
-/// Raises `vector` on this CPU when global system interrupt `gsi` is signalled; false when no I/O APIC has that interrupt.
+/// Raises `vector` on this CPU when global system interrupt `gsi` is signalled; false when no I/O APIC has that interrupt, and
+/// when another device shares it: that one keeps it.
 pub fn route(gsi: u32, vector: u8, level_triggered: bool, active_low: bool) -> bool {
     let Some((address, first)) = io_apic_of(gsi) else {
         return false;
@@ -63,6 +66,10 @@ pub fn route(gsi: u32, vector: u8, level_triggered: bool, active_low: bool) -> b
     let pin = gsi - first;
     let version = io_apic.read(VERSION);
     if version == u32::MAX || pin > version >> 16 & 0xff {
+        return false;
+    }
+    let before = io_apic.read(REDIRECTION + 2 * pin);
+    if before & MASKED == 0 && before as u8 >= FIRST_DEVICE_VECTOR {
         return false;
     }
     let mut low = vector as u32;

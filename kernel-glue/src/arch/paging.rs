@@ -65,7 +65,7 @@ pub fn page_entry(address: u64, create: bool) -> Option<*mut u64> {
 ///
 /// # Safety
 /// `address` is RAM or a device nothing else maps otherwise, and never part of the image.
-pub unsafe fn map_page(address: u64, flags: u64) -> Result<(), OutOfFrames> {
+unsafe fn map_page(address: u64, flags: u64) -> Result<(), OutOfFrames> {
     let slot = entry(address, 12, true)?;
     // SAFETY: `slot` is the live entry of this address; an absent one is not in any TLB.
     unsafe {
@@ -80,7 +80,7 @@ pub unsafe fn map_page(address: u64, flags: u64) -> Result<(), OutOfFrames> {
 ///
 /// # Safety
 /// As [`map_page`], for all of the 2 MiB.
-pub unsafe fn map_large_page(address: u64, flags: u64) -> Result<(), OutOfFrames> {
+unsafe fn map_large_page(address: u64, flags: u64) -> Result<(), OutOfFrames> {
     let slot = entry(address, 21, true)?;
     // SAFETY: as in map_page.
     unsafe {
@@ -89,6 +89,27 @@ pub unsafe fn map_large_page(address: u64, flags: u64) -> Result<(), OutOfFrames
         } else if *slot & LARGE == 0 {
             for page in 0..512 {
                 map_page(address + page * PAGE, flags)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Maps from `start` to `end`, page-aligned, by large pages where they fit.
+///
+/// # Safety
+/// As [`map_page`], for all of the range.
+pub unsafe fn map_range(start: u64, end: u64, flags: u64) -> Result<(), OutOfFrames> {
+    let mut at = start;
+    while at < end {
+        // SAFETY: by this function's contract.
+        unsafe {
+            if at % LARGE_PAGE == 0 && end - at >= LARGE_PAGE {
+                map_large_page(at, flags)?;
+                at += LARGE_PAGE;
+            } else {
+                map_page(at, flags)?;
+                at += PAGE;
             }
         }
     }

@@ -18,7 +18,7 @@ pub enum Reference {
 impl Reference {
     /// The power management timer, if the machine has one.
     pub fn second_choice() -> Option<Self> {
-        match acpi::fixed_table()?.timer? {
+        match acpi::fixed_table()?.timer()? {
             Register::Port(port) => Some(Self::PowerManagementTimer(port)),
             Register::Memory(_) => None,
         }

@@ -156,58 +156,42 @@ const STEP: u64 = 2 << 30;
 const BATCH: u64 = 16 * PAGE;
 
 impl Region {
+    /// Maps from below until `end` is mapped: by large pages, or in batches of small ones where none fits.
     fn map_up_to(&mut self, end: u64) -> Option<()> {
         while self.mapped_low < end.min(self.mapped_high) {
             let at = self.mapped_low;
-            // SAFETY: RAM of this region that nothing uses yet.
-            unsafe {
-                if at % LARGE_PAGE == 0 && at + LARGE_PAGE <= self.mapped_high {
-                    paging::map_large_page(at, ram()).ok()?;
-                    self.mapped_low = at + LARGE_PAGE;
-                } else {
-                    let stop = (at + BATCH)
-                        .min(self.mapped_high)
-                        .min((at + 1).next_multiple_of(LARGE_PAGE));
-                    map_pages(at, stop)?;
-                    self.mapped_low = stop;
-                }
-            }
+            let large = at.next_multiple_of(LARGE_PAGE);
+            let stop = if at == large {
+                at + LARGE_PAGE
+            } else {
+                large.min(at + BATCH)
+            };
+            let stop = stop.min(self.mapped_high);
+            self.mapped_low = map(at, stop)?;
         }
         Some(())
     }
 
+    /// The same from above until `start` is.
     fn map_down_to(&mut self, start: u64) -> Option<()> {
         while self.mapped_high > start.max(self.mapped_low) {
-            let end = self.mapped_high;
-            // SAFETY: as in map_up_to.
-            unsafe {
-                if end % LARGE_PAGE == 0 && end - LARGE_PAGE >= self.mapped_low {
-                    paging::map_large_page(end - LARGE_PAGE, ram()).ok()?;
-                    self.mapped_high = end - LARGE_PAGE;
-                } else {
-                    let stop = end
-                        .saturating_sub(BATCH)
-                        .max(self.mapped_low)
-                        .max((end - 1) / LARGE_PAGE * LARGE_PAGE);
-                    map_pages(stop, end)?;
-                    self.mapped_high = stop;
-                }
-            }
+            let at = self.mapped_high;
+            let large = at & !(LARGE_PAGE - 1);
+            let stop = if at == large {
+                at - LARGE_PAGE
+            } else {
+                large.max(at - BATCH)
+            };
+            let stop = stop.max(self.mapped_low);
+            map(stop, at)?;
+            self.mapped_high = stop;
         }
         Some(())
     }
 }
 
-fn ram() -> u64 {
-    paging::WRITE | paging::no_execute()
-}
-
-/// # Safety
-/// The range is RAM that nothing uses yet.
-unsafe fn map_pages(start: u64, end: u64) -> Option<()> {
-    for page in (start..end).step_by(PAGE as usize) {
-        // SAFETY: by this function's contract.
-        unsafe { paging::map_page(page, ram()).ok()? };
-    }
-    Some(())
+fn map(start: u64, end: u64) -> Option<u64> {
+    // SAFETY: RAM of a region that nothing uses yet.
+    unsafe { paging::map_range(start, end, paging::WRITE | paging::no_execute()) }.ok()?;
+    Some(end)
 }

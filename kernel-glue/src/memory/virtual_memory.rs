@@ -2,7 +2,7 @@
 
 use super::{Statistics, kernel_heap, map::Regions, physical, program_heap, reserve, stacks};
 use crate::arch::cpu::cpuid;
-use crate::arch::paging::{self, IDENTITY_END, LARGE_PAGE, PAGE};
+use crate::arch::paging::{self, IDENTITY_END, PAGE};
 use crate::critical;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -38,19 +38,8 @@ fn map(physical: u64, length: usize, flags: u64) -> Option<NonNull<u8>> {
     let width = (cpuid(0x8000_0008).eax & 0xff).clamp(36, IDENTITY_END.trailing_zeros());
     let end = physical.checked_add(length as u64).filter(|end| *end <= 1 << width)?;
     let _critical = critical::enter();
-    let mut at = physical & !(PAGE - 1);
-    while at < end {
-        // SAFETY: nothing else maps these addresses otherwise: the image and RAM in use are mapped before, and keep their flags.
-        unsafe {
-            if at % LARGE_PAGE == 0 && end - at >= LARGE_PAGE {
-                paging::map_large_page(at, flags).ok()?;
-                at += LARGE_PAGE;
-            } else {
-                paging::map_page(at, flags).ok()?;
-                at += PAGE;
-            }
-        }
-    }
+    // SAFETY: nothing else maps these addresses otherwise: the image and RAM in use are mapped before, and keep their flags.
+    unsafe { paging::map_range(physical & !(PAGE - 1), end.next_multiple_of(PAGE), flags).ok()? };
     NonNull::new(physical as *mut u8)
 }
 

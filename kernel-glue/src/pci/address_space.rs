@@ -2,20 +2,23 @@
 //!
 //! On PC chipsets the range below the I/O APIC (0xfec00000, Intel 82093AA) belongs to PCI however much RAM there is:
 //! QEMU ends low RAM at 0xe0000000 at the latest (i440FX; 0xc0000000 on q35), and q35's ECAM window lies below too.
-//! New addresses come from the upper part of it, and never overlap a BAR that has one.
+//! New addresses come from the upper part of it, and never overlap a BAR that has one. QEMU's generic host bridge has a window of
+//! its own (hw/i386/microvm.h: PCIE_MMIO), and only that reaches its devices.
 
 use super::bar::{self, Bar};
 use super::configuration::*;
 use super::scan;
 
-/// First address given out, and the first one after the range.
+/// First address given out, and the first one after the range: on PCs, and behind the generic host bridge.
 const RANGE: (u64, u64) = (0xfe00_0000, 0xfec0_0000);
+const GENERIC_RANGE: (u64, u64) = (0xc000_0000, 0xe000_0000);
 
 /// Most BARs in the range that are kept track of; a machine with more gets no new ones.
 const MOST: usize = 32;
 
 /// What of the range is taken.
 pub struct AddressSpace {
+    range: (u64, u64),
     taken: [(u64, u64); MOST],
     count: usize,
     known: bool,
@@ -25,6 +28,7 @@ impl AddressSpace {
     #[allow(clippy::new_without_default, reason = "nothing else about it has a default")]
     pub const fn new() -> Self {
         Self {
+            range: RANGE,
             taken: [(0, 0); MOST],
             count: 0,
             known: false,
@@ -38,6 +42,9 @@ impl AddressSpace {
         }
         if !self.known {
             self.known = true;
+            if space.identity(HOST_BRIDGE) == Some(host_bridge::GENERIC) {
+                self.range = GENERIC_RANGE;
+            }
             scan::functions(space, &mut |found| self.note(space, found.function));
         }
         let Some(address) = self.find(bar.size) else {
@@ -56,8 +63,8 @@ impl AddressSpace {
             let found = bar::read(space, function, index);
             if let Some(Bar { address, size, .. }) = found
                 && address != 0
-                && address < RANGE.1
-                && address + size > RANGE.0
+                && address < self.range.1
+                && address + size > self.range.0
             {
                 self.take(address, size);
             }
@@ -69,7 +76,7 @@ impl AddressSpace {
         match self.taken.get_mut(self.count) {
             Some(entry) => *entry = (address, size),
             // Too many to remember: nothing more is given out.
-            None => self.taken[0] = (RANGE.0, RANGE.1 - RANGE.0),
+            None => self.taken[0] = (self.range.0, self.range.1 - self.range.0),
         }
         self.count += 1;
     }
@@ -78,8 +85,8 @@ impl AddressSpace {
     /// loop ends.
     fn find(&self, size: u64) -> Option<u64> {
         let size = size.max(0x1000);
-        let mut address = RANGE.0.checked_next_multiple_of(size)?;
-        while address.checked_add(size)? <= RANGE.1 {
+        let mut address = self.range.0.checked_next_multiple_of(size)?;
+        while address.checked_add(size)? <= self.range.1 {
             let taken = &self.taken[..self.count.min(MOST)];
             match taken
                 .iter()
@@ -126,6 +133,16 @@ mod tests {
         let mut assigned = bar::read(&space, FIRST, 0).unwrap();
         assert!(addresses.ensure(&space, FIRST, &mut assigned));
         assert_eq!(assigned.address, 0xfe00_0000, "what firmware assigned stays");
+    }
+
+    #[test]
+    fn behind_the_generic_host_bridge_its_window_is_used() {
+        let mut space = FakeSpace::default();
+        space.put(HOST_BRIDGE, 0, 0x0008_1b36).put(HOST_BRIDGE, 0x0c, 0);
+        space.device(FIRST).bar(FIRST, 0, 0, 0xffff_c000);
+        let mut bar = bar::read(&space, FIRST, 0).unwrap();
+        assert!(AddressSpace::new().ensure(&space, FIRST, &mut bar));
+        assert_eq!(bar.address, 0xc000_0000);
     }
 
     #[test]

@@ -24,9 +24,9 @@ pub const HOST_BRIDGE: Function = Function {
     function: 0,
 };
 
-/// What reaches configuration space: the ports on the machine (one type there: no table of functions), anything in tests.
+/// What reaches configuration space: one type on the machine (no table of functions), anything in tests.
 #[cfg(target_os = "hermit")]
-pub type Space = super::access::Ports;
+pub type Space = super::access::Access;
 #[cfg(not(target_os = "hermit"))]
 pub type Space = dyn ConfigurationSpace;
 
@@ -36,6 +36,8 @@ pub mod host_bridge {
     pub const I440FX: (u16, u16) = (0x8086, 0x1237);
     /// QEMU `q35`.
     pub const Q35: (u16, u16) = (0x8086, 0x29c0);
+    /// QEMU's generic one, of `microvm,pcie=on`.
+    pub const GENERIC: (u16, u16) = (0x1b36, 0x0008);
 }
 
 /// Register offsets of the header (PCI 6.1, figure 6-1; bridges: Bridge Architecture 3.2).

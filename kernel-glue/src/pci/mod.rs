@@ -1,4 +1,4 @@
-//! PCI: configuration space by port, functions found through bridges, BARs, capabilities, MSI-X,
+//! PCI: configuration space in memory or by port, functions found through bridges, BARs, capabilities, MSI-X,
 //! and the routing of INTx where there is no MSI-X.
 //!
 //! References: "PCI Local Bus" 3.0 (cited as "PCI"), "PCI Express Base" 4.0 (cited as "PCIe"), "PCI-to-PCI Bridge

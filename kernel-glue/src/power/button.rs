@@ -37,20 +37,20 @@ pub fn announce_stop() {
 pub fn listen_for_stop() {
     let Some(fixed) = acpi::fixed_table() else { return };
     // Without one the machine is simply never asked to stop this way.
-    let _ = if fixed.hardware_reduced {
-        listen_to_event_device(&fixed)
+    let _ = if fixed.hardware_reduced() {
+        listen_to_event_device(fixed)
     } else {
-        listen_to_fixed_hardware(&fixed)
+        listen_to_fixed_hardware(fixed)
     };
 }
 
-fn listen_to_fixed_hardware(fixed: &Fixed) -> Option<()> {
-    let Some(Register::Port(status)) = fixed.pm1_event[0] else {
+fn listen_to_fixed_hardware(fixed: Fixed) -> Option<()> {
+    let Some(Register::Port(status)) = fixed.pm1_event() else {
         return None;
     };
-    let enable = Register::Port(status.checked_add(fixed.pm1_event_length as u16 / 2)?);
-    let control = fixed.pm1_control[0]?;
-    if let Some((command, value)) = fixed.enable
+    let enable = Register::Port(status.checked_add(fixed.pm1_event_length() as u16 / 2)?);
+    let control = fixed.pm1_control()[0]?;
+    if let Some((command, value)) = fixed.enable()
         && read16(control) & SCI_ENABLED == 0
     {
         write8(Register::Port(command), value);
@@ -62,7 +62,7 @@ fn listen_to_fixed_hardware(fixed: &Fixed) -> Option<()> {
         gsi,
         level_triggered,
         active_low,
-    } = acpi::isa_line(u8::try_from(fixed.sci).ok()?);
+    } = acpi::sci_line(u8::try_from(fixed.sci()).ok()?);
     interrupt::route(gsi, &vector, level_triggered, active_low).then_some(())?;
     // What was pressed before is cleared by writing ones.
     write16(Register::Port(status), POWER_BUTTON);
@@ -78,7 +78,7 @@ fn fixed_hardware_interrupt() {
     }
 }
 
-fn listen_to_event_device(fixed: &Fixed) -> Option<()> {
+fn listen_to_event_device(fixed: Fixed) -> Option<()> {
     let device = fixed::event_device(acpi::dsdt(fixed)?)?;
     memory::map_device(device.selector, size_of::<u32>())?;
     SOURCE.store(device.selector, Relaxed);

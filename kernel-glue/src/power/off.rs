@@ -34,10 +34,10 @@ pub fn switch_off() -> ! {
         reset();
     }
     if let Some(fixed) = acpi::fixed_table() {
-        if soft_off(&fixed) {
+        if soft_off(fixed) {
             pause(SOFT_OFF_PATIENCE);
         }
-        if let Some((register, value)) = fixed.reset {
+        if let Some((register, value)) = fixed.reset() {
             write8(register, value);
             pause(PATIENCE);
         }
@@ -46,17 +46,17 @@ pub fn switch_off() -> ! {
 }
 
 /// Asks for sleep state S5; false where there is no register for that.
-fn soft_off(fixed: &fixed::Fixed) -> bool {
+fn soft_off(fixed: fixed::Fixed) -> bool {
     let Some((first, second)) = acpi::dsdt(fixed).and_then(fixed::soft_off_types) else {
         return false;
     };
-    if fixed.hardware_reduced {
-        if let Some(register) = fixed.sleep_control {
+    if fixed.hardware_reduced() {
+        if let Some(register) = fixed.sleep_control() {
             write8(register, first << REDUCED_SLEEP_TYPE_SHIFT | REDUCED_SLEEP_ENABLE);
         }
-        return fixed.sleep_control.is_some();
+        return fixed.sleep_control().is_some();
     }
-    for (register, sleep_type) in fixed.pm1_control.iter().zip([first, second]) {
+    for (register, sleep_type) in fixed.pm1_control().iter().zip([first, second]) {
         let Some(register) = *register else { continue };
         let kept = read16(register) & !(SLEEP_TYPE_MASK | SLEEP_ENABLE);
         write16(
@@ -64,7 +64,7 @@ fn soft_off(fixed: &fixed::Fixed) -> bool {
             kept | (sleep_type as u16) << SLEEP_TYPE_SHIFT & SLEEP_TYPE_MASK | SLEEP_ENABLE,
         );
     }
-    fixed.pm1_control.iter().any(Option::is_some)
+    fixed.pm1_control().iter().any(Option::is_some)
 }
 
 /// Resets; a machine started with `-no-reboot`, or by a cloud that does not restart, ends then.

@@ -138,9 +138,11 @@ impl<'s, 'a> PciDevice<'s, 'a> {
         unsafe { events.use_pci_status(status) };
         let vector = interrupt::claim(handler)?;
         events.acknowledge_pending();
-        let routed = interrupt::route(route.gsi, &vector, true, route.active_low);
+        if !interrupt::route(route.gsi, &vector, true, route.active_low) {
+            return None;
+        }
         space.set_command(function, space.command(function) & !command::INTX_DISABLE);
-        routed.then_some(())
+        Some(())
     }
 }
 
