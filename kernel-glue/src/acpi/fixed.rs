@@ -42,7 +42,15 @@ impl Fixed<'_> {
     }
 
     pub fn pm1_event_length(self) -> u8 {
-        u8_at(self.0, 88).unwrap_or(0)
+        self.byte(88)
+    }
+
+    /// Port and length of the other event blocks: PM1b's, and the two general-purpose ones.
+    pub fn other_events(self) -> impl Iterator<Item = (u16, u8)> {
+        const PLACES: &[(usize, usize)] = &[(60, 88), (80, 92), (84, 93)];
+        PLACES
+            .iter()
+            .filter_map(move |&(block, length)| Some((self.port(block)?, self.byte(length))))
     }
 
     pub fn pm1_control(self) -> [Option<Register>; 2] {
@@ -68,6 +76,10 @@ impl Fixed<'_> {
 
     pub fn sleep_control(self) -> Option<Register> {
         self.register(244)
+    }
+
+    fn byte(self, offset: usize) -> u8 {
+        u8_at(self.0, offset).unwrap_or(0)
     }
 
     fn flags(self) -> u32 {
@@ -174,7 +186,9 @@ mod tests {
         put(56, &0x600u32.to_le_bytes());
         put(64, &0x604u32.to_le_bytes());
         put(76, &0x608u32.to_le_bytes());
+        put(80, &0x620u32.to_le_bytes());
         put(88, &[4]);
+        put(92, &[16]);
         put(112, &RESET_SUPPORTED.to_le_bytes());
         put(116, &[1, 8, 0, 0, 0xf9, 0x0c]);
         put(128, &[0x0f]);
@@ -193,12 +207,14 @@ mod tests {
         assert_eq!(fixed.pm1_control(), [Some(Register::Port(0x604)), None]);
         assert_eq!(fixed.timer(), Some(Register::Port(0x608)));
         assert_eq!(fixed.reset(), Some((Register::Port(0xcf9), 0x0f)));
+        assert!(fixed.other_events().eq([(0x620, 16)]));
         assert!(!fixed.hardware_reduced() && fixed.sleep_control().is_none());
     }
 
     #[test]
     fn every_shorter_table_and_any_bytes_are_borne() {
         let all = |fixed: Fixed| {
+            assert!(fixed.other_events().count() <= 3);
             let numbers = (
                 fixed.dsdt(),
                 fixed.sci(),

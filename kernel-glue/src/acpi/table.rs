@@ -104,7 +104,7 @@ pub const BIOS_AREA: Range<u64> = 0xe_0000..0x10_0000;
 /// Finds the root pointer in `bytes`, which begin at a multiple of 16.
 pub fn find_root(bytes: &[u8]) -> Option<Root> {
     let (mut chunks, _) = bytes.as_chunks::<16>();
-    // As numbers, not as slices: this runs over 64 KiB at boot.
+    // As numbers, not as slices: this runs over the 128 KiB of the BIOS area at boot.
     const SIGNATURE: u64 = u64::from_le_bytes(*b"RSD PTR ");
     let mut offset = 0;
     while let Some(next) = chunks

@@ -7,7 +7,8 @@ use crate::memory;
 use core::ptr::NonNull;
 
 /// Where the first one is when no ACPI table says otherwise, and microvm's second (global interrupts 24 and up).
-const DEFAULT: [(u64, u32); 2] = [(0xfec0_0000, 0), (0xfec1_0000, 24)];
+const FIRST: (u64, u32) = (0xfec0_0000, 0);
+const SECOND: (u64, u32) = (0xfec1_0000, 24);
 const VERSION: u32 = 1;
 const REDIRECTION: u32 = 0x10;
 const LEVEL: u32 = 1 << 15;
@@ -36,30 +37,20 @@ impl IoApic {
 
 /// Physical address and first global system interrupt of the I/O APIC that has interrupt `gsi`: the one that begins last
 /// before it.
-fn io_apic_of(gsi: u32) -> Option<(u64, u32)> {
+fn io_apic_of(gsi: u32) -> (u64, u32) {
     let mut best: Option<(u64, u32)> = None;
-    let mut consider = |candidate: (u64, u32)| {
-        if candidate.1 <= gsi && best.is_none_or(|best| best.1 <= candidate.1) {
-            best = Some(candidate);
-        }
-    };
-    let mut described = false;
     for io_apic in routing::io_apics(acpi::interrupt_controllers()) {
-        described = true;
-        consider(io_apic);
+        if io_apic.1 <= gsi && best.is_none_or(|best| best.1 <= io_apic.1) {
+            best = Some(io_apic);
+        }
     }
-    if !described {
-        DEFAULT.into_iter().for_each(consider);
-    }
-    best
+    best.unwrap_or(if gsi < SECOND.1 { FIRST } else { SECOND })
 }
 
 /// Raises `vector` on this CPU when global system interrupt `gsi` is signalled; false when no I/O APIC has that interrupt, and
 /// when another device shares it: that one keeps it.
 pub fn route(gsi: u32, vector: u8, level_triggered: bool, active_low: bool) -> bool {
-    let Some((address, first)) = io_apic_of(gsi) else {
-        return false;
-    };
+    let (address, first) = io_apic_of(gsi);
     let Some(io_apic) = memory::map_device(address, 32).map(IoApic) else {
         return false;
     };

@@ -64,6 +64,12 @@ fn listen_to_fixed_hardware(fixed: Fixed) -> Option<()> {
         active_low,
     } = acpi::sci_line(u8::try_from(fixed.sci()).ok()?);
     interrupt::route(gsi, &vector, level_triggered, active_low).then_some(())?;
+    // Nobody answers for other events: one that firmware left enabled would hold the interrupt up for ever.
+    for (port, length) in fixed.other_events() {
+        for enable in length / 2..length {
+            write8(Register::Port(port.saturating_add(enable.into())), 0);
+        }
+    }
     // What was pressed before is cleared by writing ones.
     write16(Register::Port(status), POWER_BUTTON);
     write16(enable, POWER_BUTTON);

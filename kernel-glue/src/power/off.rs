@@ -51,20 +51,23 @@ fn soft_off(fixed: fixed::Fixed) -> bool {
         return false;
     };
     if fixed.hardware_reduced() {
-        if let Some(register) = fixed.sleep_control() {
-            write8(register, first << REDUCED_SLEEP_TYPE_SHIFT | REDUCED_SLEEP_ENABLE);
-        }
-        return fixed.sleep_control().is_some();
+        let Some(register) = fixed.sleep_control() else {
+            return false;
+        };
+        write8(register, first << REDUCED_SLEEP_TYPE_SHIFT | REDUCED_SLEEP_ENABLE);
+        return true;
     }
+    let mut asked = false;
     for (register, sleep_type) in fixed.pm1_control().iter().zip([first, second]) {
         let Some(register) = *register else { continue };
+        asked = true;
         let kept = read16(register) & !(SLEEP_TYPE_MASK | SLEEP_ENABLE);
         write16(
             register,
             kept | (sleep_type as u16) << SLEEP_TYPE_SHIFT & SLEEP_TYPE_MASK | SLEEP_ENABLE,
         );
     }
-    fixed.pm1_control().iter().any(Option::is_some)
+    asked
 }
 
 /// Resets; a machine started with `-no-reboot`, or by a cloud that does not restart, ends then.
