@@ -125,7 +125,7 @@ impl Devices {
     }
 }
 
-/// Buffers each way, 2 KiB each: an eighth of a 4 MiB machine at most is spent on them only where there is more.
+/// Buffers each way, 2 KiB each: both together are a 32nd of the RAM at most, from 4 MiB on.
 fn ring_size() -> u16 {
     match memory::statistics().total >> 20 {
         0..8 => 32,

@@ -8,15 +8,10 @@ mod private {
     pub use crate::memory::KernelHeap;
     pub type Box<T> = alloc::boxed::Box<T, KernelHeap>;
     pub type Vec<T> = alloc::vec::Vec<T, KernelHeap>;
-    pub type BTreeMap<K, V> = alloc::collections::BTreeMap<K, V, KernelHeap>;
     pub type Rc<T> = alloc::rc::Rc<T, KernelHeap>;
-    pub type Weak<T> = alloc::rc::Weak<T, KernelHeap>;
 
     pub const fn vec<T>() -> Vec<T> {
         Vec::new_in(KernelHeap)
-    }
-    pub const fn map<K, V>() -> BTreeMap<K, V> {
-        BTreeMap::new_in(KernelHeap)
     }
     /// Boxes `value`, or `None` when the kernel heap is exhausted.
     pub fn try_box<T>(value: T) -> Option<Box<T>> {
@@ -30,13 +25,10 @@ mod private {
 
 #[cfg(not(target_os = "hermit"))]
 mod private {
-    pub use alloc::{boxed::Box, collections::BTreeMap, rc::Rc, rc::Weak, vec::Vec};
+    pub use alloc::{boxed::Box, rc::Rc, vec::Vec};
 
     pub const fn vec<T>() -> Vec<T> {
         Vec::new()
-    }
-    pub const fn map<K, V>() -> BTreeMap<K, V> {
-        BTreeMap::new()
     }
     pub fn try_box<T>(value: T) -> Option<Box<T>> {
         Some(Box::new(value))

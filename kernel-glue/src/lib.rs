@@ -8,39 +8,41 @@
 //! 3. Nothing grows with RAM, and no wait is without a deadline unless its caller asked for that.
 //! 4. What comes from outside (rings, packets, tables, payload) is untrusted until checked; it can never panic the kernel.
 #![no_std]
-#![cfg_attr(target_os = "hermit", feature(allocator_api, btreemap_alloc))]
+#![cfg_attr(target_os = "hermit", feature(allocator_api))]
+// On the host only the tests use what they test.
+#![cfg_attr(not(target_os = "hermit"), allow(dead_code, unused_imports))]
 
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod abi;
-pub mod acpi;
-pub mod clock;
-pub mod console;
-pub mod errno;
-pub mod heap;
-pub mod memory;
-pub mod net;
-pub mod object;
-pub mod pci;
-pub mod thread;
-pub mod thread_types;
-pub mod virtio;
+mod abi;
+mod acpi;
+mod clock;
+mod console;
+mod errno;
+mod heap;
+mod memory;
+mod net;
+mod object;
+mod pci;
+mod thread;
+mod thread_types;
+mod virtio;
 
 #[cfg(target_os = "hermit")]
-pub mod arch;
+mod arch;
 #[cfg(target_os = "hermit")]
-pub mod boot;
+mod boot;
 #[cfg(target_os = "hermit")]
-pub mod critical;
+mod critical;
 #[cfg(target_os = "hermit")]
-pub mod devices;
+mod devices;
 #[cfg(target_os = "hermit")]
-pub mod entropy;
+mod entropy;
 #[cfg(target_os = "hermit")]
-pub mod interrupt;
+mod interrupt;
 #[cfg(target_os = "hermit")]
-pub mod power;
+mod power;
 
-pub mod file;
+mod file;

@@ -14,7 +14,6 @@ impl Events {
     pub const NONE: Events = Events(0);
     pub const IN: Events = Events(hermit_abi::POLLIN);
     pub const OUT: Events = Events(hermit_abi::POLLOUT);
-    pub const READ_HANGUP: Events = Events(hermit_abi::POLLRDHUP);
     pub const ERROR: Events = Events(hermit_abi::POLLERR);
     pub const HANGUP: Events = Events(hermit_abi::POLLHUP);
 

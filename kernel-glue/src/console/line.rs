@@ -26,7 +26,6 @@ impl Line {
             Level::Error => "error",
             Level::Warn => "warn",
             Level::Info => "info",
-            Level::Debug => "debug",
         };
         line.push(b"{\"ts\":\"");
         let _ = write!(line, "{}", Civil::from_unix_nanoseconds(time));

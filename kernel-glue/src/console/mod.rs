@@ -27,7 +27,6 @@ pub enum Level {
     Error,
     Warn,
     Info,
-    Debug,
 }
 
 /// On the host there is no console: code that logs can be tested all the same.

@@ -48,7 +48,6 @@ pub mod register {
     pub const HEADER_TYPE: u8 = 0x0e;
     pub const FIRST_BAR: u8 = 0x10;
     pub const SECONDARY_BUS: u8 = 0x19;
-    pub const SUBSYSTEM: u8 = 0x2c;
     pub const CAPABILITIES: u8 = 0x34;
     pub const INTERRUPT_LINE: u8 = 0x3c;
     pub const INTERRUPT_PIN: u8 = 0x3d;

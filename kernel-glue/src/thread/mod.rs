@@ -15,7 +15,7 @@ mod waiting;
 
 pub use crate::thread_types::{Channel, Wake};
 #[cfg(target_os = "hermit")]
-pub use life::{begin, exit, join, spawn};
+pub use life::{begin, join, spawn};
 #[cfg(target_os = "hermit")]
 pub use scheduler::{
     Poller, current_id, errno, leave_kernel, preempted, priority, set_errno, set_poller, set_priority, start,

@@ -13,7 +13,7 @@ struct Page(MaybeUninit<[u8; PAGE]>);
 /// A block of memory that a device may write at any time until it is reset. Not cleared: nothing touches what is not used.
 pub struct DeviceMemory {
     /// Only ever reserved: the vector owns the allocation and has no elements.
-    pages: Vec<Page>,
+    _pages: Vec<Page>,
     start: NonNull<u8>,
 }
 
@@ -23,12 +23,7 @@ impl DeviceMemory {
         let mut pages = heap::vec();
         pages.try_reserve_exact(bytes.div_ceil(PAGE)).ok()?;
         let start = NonNull::new(pages.as_mut_ptr())?.cast();
-        Some(Self { pages, start })
-    }
-
-    /// Bytes; a whole number of pages.
-    pub fn length(&self) -> usize {
-        self.pages.capacity() * PAGE
+        Some(Self { _pages: pages, start })
     }
 
     pub fn start(&self) -> NonNull<u8> {
@@ -48,6 +43,6 @@ mod tests {
     #[test]
     fn blocks_are_whole_aligned_pages() {
         let memory = DeviceMemory::allocate(PAGE + 1).unwrap();
-        assert_eq!((memory.length(), memory.physical() % PAGE as u64), (2 * PAGE, 0));
+        assert_eq!((memory._pages.capacity(), memory.physical() % PAGE as u64), (2, 0));
     }
 }
