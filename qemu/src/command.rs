@@ -39,10 +39,10 @@ impl Command {
         if launch.entropy {
             command.add([
                 "-device",
-                if launch.machine == Machine::Microvm {
-                    "virtio-rng-device"
-                } else {
+                if launch.has_pci() {
                     "virtio-rng-pci"
+                } else {
+                    "virtio-rng-device"
                 },
             ]);
         }
@@ -56,6 +56,7 @@ impl Command {
 
     fn add_machine(&mut self, launch: &Launch, accel: Accel) {
         match launch.machine {
+            Machine::Microvm if launch.pcie => self.add(["-machine", "microvm,acpi=on,pcie=on"]),
             Machine::Microvm => self.add(["-machine", "microvm,acpi=off"]),
             Machine::Q35 => self.add(["-machine", "q35"]),
             Machine::Pc => self.add(["-machine", "pc"]),

@@ -55,6 +55,8 @@ pub struct Launch {
     pub memory_mib: u32,
     /// [`Machine::default_card`] unless set.
     pub card: Option<NetworkCard>,
+    /// A microvm with PCI Express, and with ACPI that describes it: for PCI cards, which it has no place for otherwise.
+    pub pcie: bool,
     /// Whether a PCI card offers MSI-X; without it, the interrupt is INTx.
     pub msix: bool,
     pub network: Network,
@@ -87,6 +89,7 @@ impl Launch {
             cpus: 1,
             memory_mib: 64,
             card: None,
+            pcie: false,
             msix: true,
             network: Network::User,
             forwards: Vec::new(),
@@ -118,6 +121,10 @@ impl Launch {
 
     pub fn card(&self) -> NetworkCard {
         self.card.unwrap_or(self.machine.default_card())
+    }
+
+    pub(crate) fn has_pci(&self) -> bool {
+        self.machine.has_pci() || self.pcie
     }
 
     /// Starts QEMU and returns once the machine exists and runs.
@@ -192,7 +199,7 @@ impl Launch {
     fn check(&self) -> Result<(), Error> {
         let mmio = matches!(self.card(), NetworkCard::MmioModern | NetworkCard::MmioLegacy);
         let pci = matches!(self.card(), NetworkCard::Modern | NetworkCard::Transitional);
-        if (mmio && self.machine.has_pci()) || (pci && !self.machine.has_pci()) {
+        if (mmio && self.machine.has_pci()) || (pci && !self.has_pci()) {
             let (machine, card, fits) = (self.machine, self.card(), self.machine.default_card());
             return Err(Error::setting(format!(
                 "{machine} has no place for a {card} network card; use {fits} or none"
