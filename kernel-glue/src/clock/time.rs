@@ -1,7 +1,7 @@
 //! The clocks themselves: the TSC, scaled.
 //!
 //! Its frequency comes from the hypervisor or the CPU where they tell it; else it is measured against a [`Reference`], over
-//! the time the boot takes anyway (0.2 ms at least), then again over 10 to 50 ms when the machine idles or a tick comes.
+//! the time the boot takes anyway (0.2 ms at least), then again over 30 to 50 ms when the machine idles or a tick comes.
 //! A correction changes the speed from then on and never turns the clock back. Each reading of the reference lies between
 //! two of the TSC, so that how far a measurement may be off is known: one spoilt by the host's scheduler is not taken.
 
@@ -25,11 +25,7 @@ const ROUGHLY: u8 = 1;
 const EXACTLY: u8 = 2;
 static MEASUREMENT: Guarded<Measurement> = Guarded::new(Measurement {
     reference: Reference::IntervalTimer,
-    start: Sample {
-        timestamp: 0,
-        counter: 0,
-        doubt: 0,
-    },
+    start: Sample::NONE,
     fineness: FINENESS,
 });
 
@@ -38,10 +34,11 @@ const SHORT: u64 = reference::FREQUENCY / 5_000;
 const ROUGHNESS: u64 = 50;
 /// TSC ticks between its samples at most: less than the interval timer's 54.9 ms for every TSC above 0.8 GHz.
 const MOST_TICKS: u64 = 40_000_000;
-/// The second one takes 10 to 50 ms and may be off by a 4000th, or what the machine can do.
-const LONG: u64 = 10_000_000;
+/// The second one takes 30 to 50 ms and may be off by a 4000th, or what the machine can do down to a 500th.
+const LONG: u64 = 30_000_000;
 const LONGEST: u64 = 50_000_000;
 const FINENESS: u64 = 4_000;
+const LEAST_FINENESS: u64 = 500;
 /// Looks at the reference, and how long to sleep between them, before it is given up; by a clock that may be off by a few times.
 const MOST_LOOKS: u32 = 50;
 const BETWEEN_LOOKS: u64 = 1_000_000;
@@ -62,15 +59,31 @@ struct Sample {
 }
 
 impl Sample {
+    const NONE: Self = Sample {
+        timestamp: 0,
+        counter: 0,
+        doubt: u64::MAX,
+    };
+}
+
+impl Sample {
+    /// The surest of three readings: the first is slow where code is translated (TCG) or not yet cached, and the host may run
+    /// something else in the middle of any.
     fn take(reference: Reference) -> Self {
-        let before = cpu::timestamp();
-        let counter = reference.read();
-        let doubt = cpu::timestamp().saturating_sub(before);
-        Sample {
-            timestamp: before + doubt / 2,
-            counter,
-            doubt,
+        let mut best = Sample::NONE;
+        for _ in 0..3 {
+            let before = cpu::timestamp();
+            let counter = reference.read();
+            let doubt = cpu::timestamp().saturating_sub(before);
+            if doubt < best.doubt {
+                best = Sample {
+                    timestamp: before + doubt / 2,
+                    counter,
+                    doubt,
+                };
+            }
         }
+        best
     }
 }
 
@@ -92,8 +105,6 @@ pub fn init() {
             pit::start();
             // SAFETY: at boot, nothing else uses it.
             let measurement = unsafe { MEASUREMENT.get() };
-            // The first time, where code is translated (TCG) or not yet cached, is the slow one.
-            Sample::take(measurement.reference);
             measurement.start = Sample::take(measurement.reference);
             KNOWN.store(NOT_AT_ALL, Relaxed);
         }
@@ -142,10 +153,14 @@ pub fn refine() {
 /// How long the machine may sleep at most, nanoseconds: until [`refine`] has something to do, else a second.
 pub fn longest_sleep() -> u64 {
     if KNOWN.load(Relaxed) == EXACTLY {
-        1_000_000_000
-    } else {
-        2 * LONG
+        return 1_000_000_000;
     }
+    // SAFETY: inside the critical section; numbers are read.
+    let (scale, start) = unsafe { (SCALE.get(), MEASUREMENT.get().start) };
+    let due = (LONG + LONGEST) / 2;
+    // Never so short that a machine which comes late each time is kept awake.
+    due.saturating_sub(scale.span(cpu::timestamp().saturating_sub(start.timestamp)))
+        .max(due / 4)
 }
 
 #[cold]
@@ -176,8 +191,9 @@ fn measure() {
         );
         KNOWN.store(then, Relaxed);
     } else if !first {
+        measurement.start = sample;
         measurement.fineness /= 2;
-        if measurement.fineness < ROUGHNESS {
+        if measurement.fineness < LEAST_FINENESS {
             KNOWN.store(EXACTLY, Relaxed);
         }
     } else if counts == 0 {
