@@ -123,7 +123,7 @@ fn a_payload_that_is_too_large_is_reported() {
     let mut launch = launch(&image("apps/hello"));
     (launch.memory_mib, launch.payload) = (256, Some(file.path().to_owned()));
     let guest = start(&launch);
-    wait_for(&guest, "the payload cannot be read, defaults hold", guest::READY_LIMIT);
+    wait_for(&guest, "the payload cannot be read", guest::READY_LIMIT);
     serves(&guest);
 }
 

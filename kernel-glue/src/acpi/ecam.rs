@@ -57,7 +57,7 @@ mod tests {
             address: 0xb000_0000,
             buses: 256,
         });
-        assert_eq!(listed(&mcfg(&[q35.clone()])), expected);
+        assert_eq!(listed(&mcfg(core::slice::from_ref(&q35))), expected);
         let others = [entry(1 << 40, 1, [0, 0xff]), entry(1 << 41, 0, [0x40, 0x7f]), q35];
         assert_eq!(listed(&mcfg(&others)), expected);
         assert_eq!(listed(&mcfg(&others[..2])), None);

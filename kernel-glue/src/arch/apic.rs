@@ -117,12 +117,7 @@ pub fn arm_by(deadline: u64, now: u64) {
     ARMED.store(now + wait, Relaxed);
     if HAS_DEADLINE_MODE.load(Relaxed) {
         // SAFETY: CPUID says the register exists; it only steers the timer.
-        unsafe {
-            cpu::write_msr(
-                cpu::IA32_TSC_DEADLINE,
-                cpu::timestamp().saturating_add(clock::ticks(wait)).max(1),
-            )
-        };
+        unsafe { cpu::write_msr(cpu::IA32_TSC_DEADLINE, cpu::timestamp() + clock::ticks(wait)) };
     } else {
         let counts = wait.saturating_mul(COUNTS_PER_MS.load(Relaxed) as u64) / 1_000_000;
         write(INITIAL_COUNT, counts.clamp(1, u32::MAX as u64) as u32);

@@ -40,13 +40,16 @@ fn entry(address: u64, shift: u32, create: bool) -> Result<*mut u64, OutOfFrames
         if level == shift {
             return Ok(slot);
         }
-        // SAFETY: as above; page tables are changed under the critical section or in a fault taken inside it.
+        // SAFETY: as above; page tables are changed under the critical section or in a fault taken inside it, and a frame of the
+        // reserve is mapped and nobody else's.
         unsafe {
             if *slot & PRESENT == 0 {
                 if !create {
                     return Ok(core::ptr::null_mut());
                 }
-                *slot = reserve::take().ok_or(OutOfFrames)? | PRESENT | WRITE;
+                let frame = reserve::take().ok_or(OutOfFrames)?;
+                (frame as *mut u8).write_bytes(0, PAGE as usize);
+                *slot = frame | PRESENT | WRITE;
             } else if *slot & LARGE != 0 {
                 return Ok(slot);
             }

@@ -92,10 +92,7 @@ pub fn read(address: u64) -> Result<BootInfo, &'static str> {
     }
     let module = listed.as_ref().and_then(module);
     if listed.is_some() && module.is_none() {
-        crate::log!(
-            Warn,
-            "the payload cannot be read, defaults hold: give one of 64 MiB at most"
-        );
+        crate::log!(Warn, "the payload cannot be read (64 MiB at most): defaults hold");
     }
     Ok(BootInfo {
         command_line,

@@ -59,10 +59,9 @@ const fn factor(frequency: u64) -> u64 {
 /// Ticks a second, when `ticks` passed while a reference of `reference_frequency` counted `reference_ticks`. 64 bits hold what a
 /// TSC of 10 GHz does in a second.
 pub const fn measured_frequency(ticks: u64, reference_ticks: u64, reference_frequency: u64) -> u64 {
-    if reference_ticks == 0 {
-        0
-    } else {
-        ticks.saturating_mul(reference_frequency) / reference_ticks
+    match ticks.saturating_mul(reference_frequency).checked_div(reference_ticks) {
+        Some(frequency) => frequency,
+        None => 0,
     }
 }
 

@@ -137,7 +137,7 @@ fn unknown() {
     KNOWN.store(EXACTLY, Relaxed);
     crate::log!(
         Warn,
-        "no clock of known speed (kvm-clock, CPUID, interval timer, ACPI timer): time runs at an unknown speed"
+        "no clock of known speed (kvm-clock, CPUID, interval or ACPI timer): time is unreliable"
     );
 }
 
@@ -153,14 +153,10 @@ pub fn refine() {
 /// How long the machine may sleep at most, nanoseconds: until [`refine`] has something to do, else a second.
 pub fn longest_sleep() -> u64 {
     if KNOWN.load(Relaxed) == EXACTLY {
-        return 1_000_000_000;
+        1_000_000_000
+    } else {
+        LONG + LONG / 8
     }
-    // SAFETY: inside the critical section; numbers are read.
-    let (scale, start) = unsafe { (SCALE.get(), MEASUREMENT.get().start) };
-    let due = (LONG + LONGEST) / 2;
-    // Never so short that a machine which comes late each time is kept awake.
-    due.saturating_sub(scale.span(cpu::timestamp().saturating_sub(start.timestamp)))
-        .max(due / 4)
 }
 
 #[cold]

@@ -87,12 +87,9 @@ pub fn take_contiguous(bytes: u64) -> Option<u64> {
     }
 }
 
-/// Takes one zeroed frame. `None`: no RAM left, or called from a page fault within this module.
+/// Takes one frame, mapped, contents unspecified. `None`: no RAM left, or called from a page fault within this module.
 pub fn take_frame() -> Option<u64> {
-    let frame = with(|physical| physical.take_frame())?;
-    // SAFETY: the frame is RAM, mapped, and now belongs to the caller alone.
-    unsafe { core::ptr::write_bytes(frame as *mut u8, 0, PAGE as usize) };
-    Some(frame)
+    with(|physical| physical.take_frame())
 }
 
 /// Gives a frame back.

@@ -1,4 +1,4 @@
-//! A few zeroed frames kept ready: for page tables, and for page faults that come while the physical allocator is at work.
+//! A few frames kept ready: for page tables, and for page faults that come while the physical allocator is at work.
 //!
 //! A fault can hit anywhere in the kernel (its code runs on lazily backed stacks), so taking and refilling must bear being
 //! interrupted by each other: each slot is one atomic word, which either changes in one instruction.
@@ -26,7 +26,7 @@ pub fn init() {
     }
 }
 
-/// The physical address of a zeroed frame.
+/// The physical address of a frame, contents unspecified: a stack needs no zeros, and paging.rs clears its tables.
 pub fn take() -> Option<u64> {
     let frame = take_once();
     if frame.is_none() && refill() {

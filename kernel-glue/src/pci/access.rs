@@ -42,6 +42,7 @@ impl Access {
 }
 
 /// The address register reads back what was written where it exists.
+#[inline(never)] // asked twice
 pub fn has_ports() -> bool {
     // SAFETY: on a PC the port is configuration space's address register, on anything else nothing.
     unsafe {
