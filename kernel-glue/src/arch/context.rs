@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Bytes the extended state takes; more than 512 means XSAVE is in use. Read by the preemption trampoline.
 pub static STATE_SIZE: AtomicU32 = AtomicU32::new(512);
+/// What XSAVE takes for x87 and SSE with its header.
+pub const SIZE_WITHOUT_AVX: u32 = 576;
 /// The components saved by XSAVE: x87, SSE and AVX (Intel SDM volume 1, section 13.1).
 const COMPONENTS: u64 = 7;
 
@@ -100,5 +102,5 @@ pub unsafe fn init() {
         asm!("mov {t}, cr4", "or {t}, {bit}", "mov cr4, {t}", t = out(reg) _, bit = const 1 << 18, options(nostack));
         asm!("xsetbv", in("ecx") 0, in("eax") components as u32, in("edx") 0, options(nostack));
     }
-    STATE_SIZE.store(cpuid_sub(0xd, 0).ebx.max(576), Relaxed);
+    STATE_SIZE.store(cpuid_sub(0xd, 0).ebx.max(SIZE_WITHOUT_AVX), Relaxed);
 }

@@ -68,7 +68,7 @@ exception_common:
   pushq %r15
   movq %rsp, %rdi
   movq %rsp, %rbp
-  // The kernel has no AVX code, so the upper halves of the registers stay as they are.
+  // The kernel has no AVX code (arch/mod.rs), so the upper halves of the registers stay as they are.
   subq $512, %rsp
   andq $-16, %rsp
   fxsave64 (%rsp)

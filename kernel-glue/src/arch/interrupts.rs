@@ -3,7 +3,8 @@
 //! An interrupt runs on its own stack. In kernel code (depth not 0) it leaves a mark in ATTENTION and returns. In program code
 //! it rewrites its frame so that IRET lands in the trampoline `preempt` on the thread's own stack, 128 bytes below the stack
 //! pointer (the red zone of the System V ABI, section 3.2.2), which saves every register, calls [`crate::thread::preempted`]
-//! and goes back with `ret 128`. Device vectors first call their handler, which may touch atomics and device registers only.
+//! with the x87 registers empty and the upper halves of AVX's clear, as any function may expect them (the thread that runs
+//! next does), and goes back with `ret 128`. Device vectors first call their handler, which may touch atomics and device registers only.
 
 use super::descriptors::VECTORS;
 use crate::critical::{ATTENTION, DEPTH};
@@ -24,7 +25,7 @@ interrupt_timer:
   pushq %rax
   movq $-1, {armed}(%rip)
 interrupt_common:
-  // End of interrupt (local APIC register 0xb0; an interrupt that was none needs it least and minds it not).
+  // End of interrupt: local APIC register 0xb0.
   movl $0xfee000b0, %eax
   movl $0, (%rax)
   cmpl $0, {depth}(%rip)
@@ -66,6 +67,7 @@ preempt:
   cmpl $512, %ecx
   ja 2f
   fxsave64 (%rsp)
+  fninit
   cld
   call {preempted}
   fxrstor64 (%rsp)
@@ -83,6 +85,11 @@ preempt:
   movl $-1, %eax
   movl $-1, %edx
   xsave64 (%rsp)
+  fninit
+  cmpl ${without_avx}, %ecx
+  jna 5f
+  vzeroupper
+5:
   cld
   call {preempted}
   movl $-1, %eax
@@ -161,6 +168,7 @@ interrupt_spurious:
     attention = sym ATTENTION,
     preempted = sym crate::thread::preempted,
     state_size = sym super::context::STATE_SIZE,
+    without_avx = const super::context::SIZE_WITHOUT_AVX,
     devices = const VECTORS - 1 - FIRST_DEVICE_VECTOR as usize,
     device = sym crate::interrupt::dispatch,
     options(att_syntax)
