@@ -156,7 +156,11 @@ fn a_machine_without_entropy_is_reported_and_serves_a_program_that_needs_none() 
 #[test]
 fn a_machine_without_entropy_refuses_a_program_that_asks_for_random_bytes() {
     let guest = start(&without_entropy("tests/cartridges/secret"));
-    let line = wait_for(&guest, "asked for random bytes", guest::READY_LIMIT);
+    let line = wait_for(
+        &guest,
+        r#""error","from":"kernel","msg":"this machine has no source"#,
+        guest::READY_LIMIT,
+    );
     println!("{line}");
     let exit = guest.wait(guest::READY_LIMIT).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(exit.status, Some(134), "std gives up: {}", exit.describe());

@@ -1,23 +1,19 @@
 //! Random bytes for the program.
 
 use crate::abi::answer::call;
-use crate::abi::user;
+use crate::abi::{transfer, user};
+use crate::console::{self, Level};
 use crate::entropy;
 use crate::errno::{Errno, Result};
-use crate::log;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of the seed that std asks for when it makes a thread's first hash map.
 const HASH_SEED: usize = 16;
 
-/// What to do about a machine without a source.
-const SOURCES: &str = "give it a processor with RDRAND (-cpu host or max) or virtio-rng (-device virtio-rng-pci, microvm: \
-                       virtio-rng-device)";
-
 static ASKED_BEFORE: AtomicBool = AtomicBool::new(false);
 static REFUSED_BEFORE: AtomicBool = AtomicBool::new(false);
 
-/// Fills `buffer` with bytes fit for keys; EPERM when the machine has no source of them.
+/// Fills the beginning of `buffer` with bytes fit for keys, and answers how many; EPERM when the machine has no source of them.
 ///
 /// The ABI's flags cannot tell a hash seed from a key (std and getrandom both pass 0), so a machine without entropy
 /// refuses both, with one exception: the very first request of a boot is std's own seed for the map of environment
@@ -34,32 +30,33 @@ pub unsafe extern "C" fn sys_read_entropy(buffer: *mut u8, size: usize, flags: u
             return Err(Errno::EINVAL);
         }
         // SAFETY: writable and not shared until the call returns (the caller's promise).
-        fill(unsafe { user::bytes_mut(buffer, size) }?)
+        fill(unsafe { user::bytes_mut(buffer, size.min(transfer::AT_ONCE)) }?)
     })
 }
 
 fn fill(buffer: &mut [u8]) -> Result<usize> {
     let first = !ASKED_BEFORE.swap(true, Ordering::Relaxed);
-    match entropy::fill(buffer) {
-        Ok(()) => {}
-        Err(entropy::NoEntropy) if first && buffer.len() == HASH_SEED => {
-            log!(
-                Warn,
-                "this machine has no source of random bytes: requests for them will be refused; {SOURCES}"
-            );
-            for part in buffer.chunks_mut(8) {
-                part.copy_from_slice(&entropy::weak().to_ne_bytes()[..part.len()]);
-            }
-        }
-        Err(entropy::NoEntropy) => {
-            if !REFUSED_BEFORE.swap(true, Ordering::Relaxed) {
-                log!(
-                    Error,
-                    "the program asked for random bytes and this machine has no source of them: refused; {SOURCES}"
-                );
-            }
-            return Err(Errno::EPERM);
-        }
+    if entropy::fill(buffer).is_ok() {
+        return Ok(buffer.len());
     }
-    Ok(buffer.len())
+    if first && buffer.len() == HASH_SEED {
+        complain(Level::Warn);
+        for part in buffer.chunks_mut(8) {
+            part.copy_from_slice(&entropy::weak().to_ne_bytes()[..part.len()]);
+        }
+        return Ok(buffer.len());
+    }
+    if !REFUSED_BEFORE.swap(true, Ordering::Relaxed) {
+        complain(Level::Error);
+    }
+    Err(Errno::EPERM)
+}
+
+/// Says what is missing and what to do about it: a warning where the program may never need it, an error where it did.
+fn complain(level: Level) {
+    let message = format_args!(
+        "this machine has no source of random bytes, requests for them are refused; give it a processor with RDRAND \
+         (-cpu host or max) or virtio-rng (-device virtio-rng-pci, microvm: virtio-rng-device)"
+    );
+    console::log_line(level, message);
 }

@@ -3,6 +3,9 @@
 use crate::{critical, memory};
 use core::ptr;
 
+/// A block that is larger is copied outside the kernel, bytes: interrupts are not seen to meanwhile.
+const LARGE: usize = 64 << 10;
+
 /// Null when there is no memory left: std then reports that and aborts.
 #[unsafe(no_mangle)]
 pub extern "C" fn sys_malloc(size: usize, align: usize) -> *mut u8 {
@@ -29,6 +32,18 @@ pub extern "C" fn sys_alloc_zeroed(size: usize, align: usize) -> *mut u8 {
 /// `pointer` came from this allocator with `size` and `align`, and is not used afterwards unless null is returned.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_realloc(pointer: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
+    if size > LARGE && new_size > size {
+        let larger = sys_malloc(new_size, align);
+        if !larger.is_null() {
+            // SAFETY: two blocks of at least `size` bytes, the new one nobody else's; the old one is not used after this.
+            unsafe {
+                ptr::copy_nonoverlapping(pointer, larger, size);
+                sys_free(pointer, size, align);
+            }
+            return larger;
+        }
+        // Without room for both, it may still grow where it is.
+    }
     let _critical = critical::enter();
     // SAFETY: passed on from this function's own contract.
     unsafe { memory::program_reallocate(pointer, size, align, new_size) }

@@ -6,6 +6,8 @@ use crate::errno::{Errno, Result};
 use crate::object::Events;
 use hermit_abi::{IOV_MAX, iovec};
 
+/// Most bytes a call moves: packets and more urgent threads wait meanwhile, and callers are used to short counts.
+pub const AT_ONCE: usize = 64 << 10;
 /// Small pieces are gathered into one write of up to so many bytes (more than a TCP segment carries).
 const GATHER: usize = 2048;
 
@@ -14,7 +16,9 @@ const GATHER: usize = 2048;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_read(fd: i32, buffer: *mut u8, size: usize) -> isize {
     // SAFETY: writable and unshared until the call returns (the caller's promise).
-    with_object(fd, |object| object.read(unsafe { user::bytes_mut(buffer, size) }?))
+    with_object(fd, |object| {
+        object.read(unsafe { user::bytes_mut(buffer, size.min(AT_ONCE)) }?)
+    })
 }
 
 /// # Safety
@@ -22,7 +26,9 @@ pub unsafe extern "C" fn sys_read(fd: i32, buffer: *mut u8, size: usize) -> isiz
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_write(fd: i32, bytes: *const u8, size: usize) -> isize {
     // SAFETY: readable until the call returns (the caller's promise).
-    with_object(fd, |object| object.write(unsafe { user::bytes(bytes, size) }?))
+    with_object(fd, |object| {
+        object.write(unsafe { user::bytes(bytes, size.min(AT_ONCE)) }?)
+    })
 }
 
 /// Fills one buffer after the other; having read something, it goes on only while the next read does not wait.
@@ -42,14 +48,13 @@ pub unsafe extern "C" fn sys_readv(fd: i32, vectors: *const iovec, count: usize)
                 break;
             }
             // SAFETY: writable and unshared until the call returns (the caller's promise).
-            let buffer = unsafe { user::bytes_mut(vector.iov_base.cast(), vector.iov_len) }?;
-            let size = buffer.len();
+            let buffer = unsafe { user::bytes_mut(vector.iov_base.cast(), vector.iov_len.min(AT_ONCE)) }?;
             let read = match object.read(buffer) {
                 Err(errno) if total == 0 => return Err(errno),
                 result => result.unwrap_or(0),
             };
             total += read;
-            if read < size {
+            if read < vector.iov_len || total >= AT_ONCE {
                 break;
             }
         }
@@ -74,7 +79,7 @@ pub unsafe extern "C" fn sys_writev(fd: i32, vectors: *const iovec, count: usize
             return object.write(&[]);
         };
         // SAFETY: readable until the call returns (the caller's promise).
-        let first = unsafe { user::bytes(first.iov_base.cast(), first.iov_len) }?;
+        let first = unsafe { user::bytes(first.iov_base.cast(), first.iov_len.min(AT_ONCE)) }?;
         if first.len() >= GATHER || vectors.peek().is_none() {
             return object.write(first);
         }

@@ -12,6 +12,10 @@ impl Budget {
         Budget { left: Cell::new(limit) }
     }
 
+    pub fn left(&self) -> usize {
+        self.left.get()
+    }
+
     /// Takes `bytes`, or nothing and false.
     pub fn take(&self, bytes: usize) -> bool {
         let left = self.left.get().checked_sub(bytes);

@@ -5,6 +5,8 @@ use crate::errno::{Errno, Result};
 use crate::file::budget::Budget;
 use crate::heap::{self, Rc, Vec};
 
+/// The longest gap that a write may leave behind the end, bytes: it is filled with zeros while everything else waits.
+const LONGEST_GAP: usize = 16 << 20;
 /// Bytes in a block.
 pub const BLOCK: usize = 4096;
 
@@ -52,6 +54,10 @@ impl Content {
         let start = usize::try_from(offset).map_err(|_| Errno::EFBIG)?;
         let end = start.checked_add(bytes.len()).ok_or(Errno::EFBIG)?;
         let before = self.length;
+        // What cannot be had is not even begun.
+        if start.saturating_sub(before) > self.budget.left().min(LONGEST_GAP) {
+            return Err(Errno::ENOSPC);
+        }
         self.extend(end);
         let fitting = self.length.saturating_sub(start).min(bytes.len());
         if fitting == 0 {
@@ -148,6 +154,15 @@ mod tests {
         assert_eq!(content.read(0, &mut buffer), 9_001);
         assert!(buffer[..9_000].iter().all(|byte| *byte == 0));
         assert_eq!(buffer[9_000], b'x');
+    }
+
+    #[test]
+    fn a_gap_too_long_is_refused_before_any_of_it_is_made() {
+        let mut content = content(usize::MAX);
+        let far = LONGEST_GAP as u64 + 1;
+        assert_eq!(content.write(far, b"x"), Err(Errno::ENOSPC));
+        assert_eq!((content.len(), content.budget.left()), (0, usize::MAX));
+        assert_eq!(content.write(far - 1, b"x"), Ok(1));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::file::path::parent;
 use crate::heap::{self, Rc, Vec};
 use core::cell::{Cell, RefCell};
 
+/// Most entries: making or removing one moves those behind it, while everything else waits.
+const MOST_ENTRIES: usize = 1 << 16;
 /// What an entry costs beyond its path, bytes: its place in the list and its node, rounded up.
 const ENTRY_COST: usize = 256;
 
@@ -134,7 +136,7 @@ impl Tree {
         owned.try_reserve_exact(path.len()).map_err(|_| Errno::ENOSPC)?;
         owned.extend_from_slice(path);
         self.entries.try_reserve(1).map_err(|_| Errno::ENOSPC)?;
-        if !self.budget.take(ENTRY_COST + path.len()) {
+        if self.entries.len() >= MOST_ENTRIES || !self.budget.take(ENTRY_COST + path.len()) {
             return Err(Errno::ENOSPC);
         }
         self.entries.insert(index, (owned, node));
@@ -208,6 +210,17 @@ mod tests {
         assert_eq!(tree.create(b"x", 0).err(), Some(Errno::ENOSPC));
         tree.remove_directory(b"d1").unwrap();
         assert!(tree.create(b"x", 0).is_ok());
+    }
+
+    #[test]
+    fn there_may_be_so_many_entries_and_no_more() {
+        let mut tree = tree(usize::MAX);
+        for number in 0..MOST_ENTRIES {
+            tree.make_directory(std::format!("{number:05}").as_bytes(), 0).unwrap();
+        }
+        assert_eq!(tree.make_directory(b"x", 0), Err(Errno::ENOSPC));
+        tree.remove_directory(b"65535").unwrap();
+        assert_eq!(tree.make_directory(b"x", 0), Ok(()));
     }
 
     #[test]
