@@ -1,8 +1,9 @@
 //! The kernel's only kind of critical section.
 //!
 //! Rule: every entry into the kernel (ABI call, trap that may schedule) holds a [`Critical`]; while the depth is not zero an
-//! interrupt counts, acknowledges and returns, and no other thread runs. Interrupt handlers touch atomics only. A thread that
-//! waits gives its depth up to the scheduler and has it back when `wait` returns.
+//! interrupt leaves a mark, acknowledges and returns, and no other thread runs. Interrupt handlers touch atomics and device
+//! registers only. A thread that waits gives its depth up to the scheduler and has it back when `wait` returns. The calling
+//! thread's own number and errno are read without: nobody else changes them.
 //!
 //! Kernel state lives in [`Guarded`] cells, which can only be reached through this rule.
 

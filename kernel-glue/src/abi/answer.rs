@@ -73,12 +73,12 @@ impl<F: FnMut(&dyn Object) -> Result<isize>> RunWithObject for Body<F> {
     }
 }
 
-#[inline(never)]
+#[inline(never)] // one copy for all functions
 fn enter_with_object(fd: i32, body: &mut dyn RunWithObject) -> isize {
     enter(&mut Body(|| body.run(&*table::get(fd)?)))
 }
 
-#[inline(never)]
+#[inline(never)] // as above
 fn enter(body: &mut dyn Run) -> isize {
     let _critical = critical::enter();
     body.run().unwrap_or_else(|Errno(number)| {

@@ -1,7 +1,8 @@
 //! The Hermit ABI: the C functions that std and mio call (signatures and constants: crate hermit-abi 0.5.3).
 //!
-//! Every function enters the critical section, checks what the program passed, and answers as both its callers expect:
-//! a negative error number as value (std reads that), and the same number as the thread's errno (mio reads that).
+//! Every function that touches more than the calling thread's own record enters the critical section, checks what the
+//! program passed, and answers as both its callers expect: a negative error number as value (std reads that), and the
+//! same number as the thread's errno (mio reads that).
 //!
 //! Pointers are checked for null, overflow and the canonical lower half; a program is trusted as far as its own memory
 //! goes (there is one address space), so a wild pointer ends in a fault report, as in any process.

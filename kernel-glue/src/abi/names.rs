@@ -86,13 +86,12 @@ unsafe fn question<'a>(
     service: *const c_char,
     hints: *const addrinfo,
 ) -> core::result::Result<Question<'a>, i32> {
-    // SAFETY: null or zero-terminated (the caller's promise).
     let text = |text| {
         if text == ptr::null() {
-            Ok(None)
-        } else {
-            unsafe { cstr::bytes(text, NAME_LIMIT) }.map(Some)
+            return Ok(None);
         }
+        // SAFETY: not null, so zero-terminated (the caller's promise).
+        unsafe { cstr::bytes(text, NAME_LIMIT) }.map(Some)
     };
     let host = text(host).map_err(|_| EAI_NONAME)?;
     let service = text(service).map_err(|_| EAI_SERVICE)?;

@@ -13,7 +13,7 @@ use hermit_abi::{POLLNVAL, pollfd};
 /// More descriptors than can be open are not worth looking at.
 const LIMIT: usize = 8192;
 
-/// Level-triggered. Each wake-up looks at every descriptor once; waiting itself is on all their channels together.
+/// Level-triggered. Errors are -1 with the number in errno: std looks for that. Each wake-up looks at every descriptor once; waiting itself is on all their channels together.
 ///
 /// # Safety
 /// `records` points to `count` records, unshared until the call returns.
@@ -25,7 +25,8 @@ pub unsafe extern "C" fn sys_poll(records: *mut pollfd, count: usize, timeout_ms
         }
         // SAFETY: valid and unshared until the call returns (the caller's promise).
         poll(unsafe { user::slice_mut(records, count) }?, timeout_ms)
-    }) as i32
+    })
+    .max(-1) as i32
 }
 
 fn poll(records: &mut [pollfd], timeout_ms: i32) -> Result<i32> {

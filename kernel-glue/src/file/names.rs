@@ -227,7 +227,7 @@ fn in_memory(path: &[u8]) -> Option<&[u8]> {
 }
 
 /// The tree of /tmp, made at its first use.
-#[inline(never)]
+#[inline(never)] // called in many places
 fn memory_tree() -> Result<RefMut<'static, Tree>> {
     let mut memory = MEMORY.lock();
     if memory.is_none() {

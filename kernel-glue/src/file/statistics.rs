@@ -10,7 +10,7 @@ const NAMES: &str = "memory_total_bytes memory_free_bytes kernel_heap_bytes prog
     idle_ns uptime_ns network_received_frames network_received_bytes network_sent_frames network_sent_bytes \
     network_dropped_frames connections";
 
-#[inline(never)]
+#[inline(never)] // its array would be on the stack of every opening of a file
 pub fn text() -> Result<Vec<u8>> {
     let memory = memory::statistics();
     let scheduler = thread::statistics();

@@ -33,6 +33,13 @@ pub fn insert_from(object: Rc<dyn Object>, lowest: usize) -> Result<i32> {
     place(object, lowest)
 }
 
+/// EMFILE when no descriptor is free.
+pub fn check_room() -> Result<()> {
+    let table = TABLE.lock();
+    let full = table.len() == LIMIT && table.iter().all(Option::is_some);
+    if full { Err(Errno::EMFILE) } else { Ok(()) }
+}
+
 pub fn close(fd: i32) -> Result<()> {
     open_standard()?;
     let index = usize::try_from(fd).map_err(|_| Errno::EBADF)?;

@@ -3,6 +3,7 @@
 use crate::report::{Check, Outcome};
 use crate::tcp::pair;
 use crate::{ensure, ensure_eq, tried};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -22,6 +23,7 @@ pub const CHECKS: &[Check] = &[
     ("a port is free again after its listener", free_again),
     ("writing to a peer that has gone", peer_gone),
     ("a blocked accept is woken by a connection", accept_woken),
+    ("a connection waits while there is no descriptor for it", no_descriptor),
 ];
 
 fn read_timeout() -> Outcome {
@@ -196,5 +198,29 @@ fn accept_woken() -> Outcome {
     let client = tried!(TcpStream::connect(address));
     let from = server.join().map_err(|_| "the accepting thread failed")?;
     ensure_eq!(tried!(from), tried!(client.local_addr()));
+    Ok(())
+}
+
+fn no_descriptor() -> Outcome {
+    const MORE_THAN_MOST_ALLOW: usize = 10_000;
+    let listener = tried!(TcpListener::bind("127.0.0.1:0"));
+    let mut client = tried!(TcpStream::connect(tried!(listener.local_addr())));
+    tried!(client.write_all(b"still here"));
+    let mut open = Vec::new();
+    while open.len() < MORE_THAN_MOST_ALLOW
+        && let Ok(file) = File::open("/dev/null")
+    {
+        open.push(file);
+    }
+    if open.len() == MORE_THAN_MOST_ALLOW {
+        return Ok(());
+    }
+    let refused = listener.accept().map(|_| ()).map_err(|error| error.raw_os_error());
+    drop(open);
+    ensure_eq!(refused, Err(Some(24))); // EMFILE
+    let (mut server, _) = tried!(listener.accept());
+    let mut bytes = [0; 10];
+    tried!(server.read_exact(&mut bytes));
+    ensure_eq!(&bytes, b"still here");
     Ok(())
 }
