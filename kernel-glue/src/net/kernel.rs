@@ -101,18 +101,20 @@ pub fn connections() -> usize {
 }
 
 /// Closes every connection the program has open and sends what is queued, before the machine stops. Ends when everything is
-/// acknowledged, or `patience` (ns) after the last progress.
-pub fn drain(patience: u64) {
+/// acknowledged, `patience` (ns) after the last progress, or after `limit` (ns).
+pub fn drain(patience: u64, limit: u64) {
     let Ok(stack) = stack() else { return };
     stack.run(|inner, now| inner.close_all(now));
-    let (mut before, mut progress) = (usize::MAX, super::system::now());
+    let mut progress = super::system::now();
+    let end = progress + limit;
+    let mut before = usize::MAX;
     loop {
         let owed = stack.look(|inner| inner.owed());
         let now = super::system::now();
         if owed < before {
             (before, progress) = (owed, now);
         }
-        if owed == 0 || now >= progress.saturating_add(patience) {
+        if owed == 0 || now >= end.min(progress + patience) {
             return;
         }
         super::system::wait(&[], now + PAUSE);
