@@ -3,7 +3,7 @@
 mod button;
 mod off;
 
-use crate::console::raw;
+use crate::console::{self, raw};
 use crate::critical;
 use crate::thread_types::Channel;
 
@@ -17,9 +17,10 @@ pub const OUT_OF_MEMORY: i32 = 137;
 /// Woken when [`stop_requested`] becomes true.
 pub const STOP: Channel = Channel(2);
 
-/// Ends the machine. Prints `cartridge: exit status N` on the console first: the launcher passes N on.
+/// Ends the machine. Prints the line `cartridge: exit status N` on the console first: the launcher passes N on.
 pub fn exit(status: i32) -> ! {
     core::mem::forget(critical::enter());
+    console::begin_last_words();
     raw!("cartridge: exit status {status}\n");
     off::switch_off()
 }

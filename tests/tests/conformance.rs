@@ -141,6 +141,9 @@ fn arguments_and_environment_come_from_the_command_line() {
 fn the_exit_status_is_passed_on() {
     run("-- exit 0", |_| {}).ends_with(0);
     run("-- exit 42", |_| {}).ends_with(42);
+    run("-- unfinished 7", |_| {})
+        .says("a line without an end\n")
+        .ends_with(7);
 }
 
 #[test]
@@ -187,7 +190,8 @@ fn without_entropy_a_program_runs_and_requests_for_random_bytes_are_refused() {
         .says("1 ok, 0 failed")
         .ends_with(0);
     run("-- only memory/hash maps", without_entropy)
-        .says("no source of them: refused")
+        .says(r#""level":"error""#)
+        .says("no source of random bytes, requests for them are refused")
         .says("failed to generate random data")
         .ends_with(134);
 }

@@ -6,7 +6,7 @@ pub mod ring;
 mod serial;
 
 #[cfg(target_os = "hermit")]
-pub use machine::{log_line, raw_format, read_log, write};
+pub use machine::{begin_last_words, begin_line, log_line, raw_format, read_log, write};
 
 /// Prints one JSON log line of the kernel: `log!(Warn, "no DHCP answer on {mac}; ...")`.
 #[macro_export]
@@ -51,6 +51,21 @@ mod machine {
         serial::write(bytes);
     }
 
+    /// Ends a line that somebody has begun: what follows is looked for at the beginning of a line.
+    pub fn begin_line() {
+        let _critical = critical::enter();
+        // SAFETY: as in write.
+        if !unsafe { LOG.get() }.at_line_start() {
+            write(b"\n");
+        }
+    }
+
+    /// Begins what the machine says at its end, which is worth waiting for where the console is stuck.
+    pub fn begin_last_words() {
+        serial::be_patient();
+        begin_line();
+    }
+
     /// Copies what the ring holds from absolute position `from` on; returns (position after the copied bytes, bytes copied).
     /// Positions count every byte ever written; one that was overwritten is moved forward to the oldest kept.
     pub fn read_log(from: u64, buffer: &mut [u8]) -> (u64, usize) {
@@ -63,6 +78,8 @@ mod machine {
         let mut line = Line::new(crate::clock::wall().unwrap_or(crate::clock::now()), level);
         // A message that does not fit is cut, not lost.
         let _ = line.write_fmt(message);
+        let _critical = critical::enter();
+        begin_line();
         write(line.finish());
     }
 

@@ -14,6 +14,11 @@ impl<const SIZE: usize> Ring<SIZE> {
         }
     }
 
+    /// True when what comes next begins a line.
+    pub fn at_line_start(&self) -> bool {
+        self.end == 0 || self.bytes[(self.end - 1) as usize % SIZE] == b'\n'
+    }
+
     pub fn push(&mut self, bytes: &[u8]) {
         // Of more than the ring holds only the end would be left.
         let skipped = bytes.len().saturating_sub(SIZE);
@@ -64,6 +69,22 @@ mod tests {
         assert_eq!(all(&ring, 0), (10, "cdefghij".into()));
         assert_eq!(all(&ring, 5), (10, "fghij".into()));
         assert_eq!(all(&ring, 99), (10, "".into()));
+    }
+
+    #[test]
+    fn knows_where_a_line_begins() {
+        let mut ring = Ring::<8>::new();
+        assert!(ring.at_line_start());
+        for (bytes, at_start) in [
+            (&b"1234567\n"[..], true),
+            (b"x", false),
+            (b"", false),
+            (b"\n", true),
+            (b"", true),
+        ] {
+            ring.push(bytes);
+            assert_eq!(ring.at_line_start(), at_start, "{bytes:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The first serial port, a 16550 (National Semiconductor PC16550D data sheet).
 
 use crate::arch::port::{read8, write8};
-use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use crate::clock;
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 const DATA: u16 = 0x3f8;
 const FIFO_CONTROL: u16 = DATA + 2;
@@ -11,13 +12,24 @@ const TRANSMITTER_EMPTY: u8 = 0x20;
 const ENABLE_AND_CLEAR_FIFOS: u8 = 7;
 /// Bytes the transmitter takes at once when it is empty.
 const FIFO_SIZE: usize = 16;
-/// A port read takes at least 0.2 us, 16 bytes at 9600 baud 17 ms: after this many looks the port is stuck.
-const MOST_LOOKS: u32 = 200_000;
+/// How long the port is waited for, ns: 16 bytes at 9600 baud take 17 ms, and meanwhile everything stands still.
+const SHORT: u64 = 50_000_000;
+const LONG: u64 = 1_000_000_000;
+/// Of a port that took nothing for that long (a full pipe behind a hypervisor): it is looked at once for each write.
+const STUCK: u64 = 0;
+static PATIENCE: AtomicU64 = AtomicU64::new(SHORT);
 
 const UNKNOWN: u8 = 0;
 const PRESENT: u8 = 1;
 const ABSENT: u8 = 2;
 static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+/// From now on a stuck port is waited for longer.
+pub fn be_patient() {
+    if PATIENCE.swap(LONG, Relaxed) == STUCK {
+        write(b"\n");
+    }
+}
 
 /// Sends bytes; they are lost when there is no port, or a stuck one.
 pub fn write(bytes: &[u8]) {
@@ -28,10 +40,7 @@ pub fn write(bytes: &[u8]) {
         if STATE.load(Relaxed) == ABSENT || !wait_until_empty() {
             return;
         }
-        for byte in chunk {
-            // SAFETY: the port's data register; sending has no effect on memory.
-            unsafe { write8(DATA, *byte) };
-        }
+        chunk.iter().copied().for_each(send);
     }
 }
 
@@ -48,11 +57,26 @@ fn probe() -> bool {
     }
 }
 
+/// False when the port is stuck.
 fn wait_until_empty() -> bool {
+    let patience = PATIENCE.load(Relaxed);
+    let begin = clock::now();
     // SAFETY: reading the line status clears error bits nobody looks at.
-    if (0..MOST_LOOKS).any(|_| unsafe { read8(LINE_STATUS) } & TRANSMITTER_EMPTY != 0) {
-        return true;
+    while unsafe { read8(LINE_STATUS) } & TRANSMITTER_EMPTY == 0 {
+        if clock::now() - begin >= patience {
+            PATIENCE.store(STUCK, Relaxed);
+            return false;
+        }
     }
-    STATE.store(ABSENT, Relaxed);
-    false
+    if patience == STUCK {
+        PATIENCE.store(SHORT, Relaxed);
+        // The line it was stuck in is not whole.
+        send(b'\n');
+    }
+    true
+}
+
+fn send(byte: u8) {
+    // SAFETY: the port's data register; sending has no effect on memory.
+    unsafe { write8(DATA, byte) };
 }

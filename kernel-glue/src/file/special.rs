@@ -174,7 +174,10 @@ impl Object for Device {
 
     fn write(&self, bytes: &[u8]) -> Result<usize> {
         match (self.special, bytes.trim_ascii()) {
-            (Special::Log, _) => file_console::print(bytes),
+            (Special::Log, _) => {
+                console::begin_line();
+                file_console::print(bytes);
+            }
             (Special::Priority, b"high") => thread::set_priority(Priority::High),
             (Special::Priority, b"normal") => thread::set_priority(Priority::Normal),
             (Special::Null | Special::Random | Special::UnlimitedRandom, _) => {}

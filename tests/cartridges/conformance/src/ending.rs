@@ -23,6 +23,12 @@ pub fn panic_in_a_thread() -> ExitCode {
     ExitCode::from(101)
 }
 
+/// Ends in the middle of a line.
+pub fn unfinished(status: u8) -> ExitCode {
+    print!("a line without an end");
+    ExitCode::from(status)
+}
+
 pub fn overflow_the_stack() -> ExitCode {
     ExitCode::from(deeper(0) as u8)
 }

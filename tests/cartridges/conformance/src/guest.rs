@@ -5,6 +5,10 @@ use crate::{ensure, ensure_eq, tried};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 pub const CHECKS: &[Check] = &[
     ("defaults name the cartridge", defaults),
@@ -12,6 +16,7 @@ pub const CHECKS: &[Check] = &[
     ("the log has what was printed", log),
     ("the network tells its state", network),
     ("a thread may raise its priority", priority),
+    ("an urgent thread wakes in time beside one that computes", urgent),
     ("what is read-only cannot be written", read_only),
 ];
 
@@ -71,6 +76,37 @@ fn priority() -> Outcome {
 }
 
 /// Error numbers: 13 permission denied, 30 read-only file system.
+/// Half of its sleeps of 1 ms, at least, are not put off to the end of the other's turn.
+fn urgent() -> Outcome {
+    let Some(guest) = guest() else { return Ok(()) };
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = stop.clone();
+    let computing = thread::spawn(move || {
+        let mut turns = 0u64;
+        while !seen.load(Ordering::Relaxed) {
+            turns = std::hint::black_box(turns + 1);
+        }
+    });
+    let sleeper = thread::spawn(move || -> Result<Duration, String> {
+        tried!(fs::write(guest.join("priority"), "high"));
+        let mut slept: Vec<Duration> = (0..51)
+            .map(|_| {
+                let start = Instant::now();
+                thread::sleep(Duration::from_millis(1));
+                start.elapsed()
+            })
+            .collect();
+        slept.sort();
+        Ok(slept[25])
+    });
+    let median = sleeper.join().map_err(|_| "it panicked")?;
+    stop.store(true, Ordering::Relaxed);
+    ensure!(computing.join().is_ok(), "the computing thread panicked");
+    let median = median?;
+    ensure!(median < Duration::from_millis(3), "1 ms took {median:?}");
+    Ok(())
+}
+
 fn read_only() -> Outcome {
     let Some(guest) = guest() else { return Ok(()) };
     let number = |path: PathBuf| fs::write(path, "x").err().and_then(|error| error.raw_os_error());

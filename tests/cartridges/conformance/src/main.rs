@@ -2,7 +2,8 @@
 //! cartridge.
 //!
 //! Without arguments every check runs; `only TEXT` runs those whose name contains it. The other modes end in a special
-//! way, for the driver to look at: `panic`, `panic-thread`, `abort`, `exit N`, `farewell`, `environment`, `overflow`, `exhaust`.
+//! way, for the driver to look at: `panic`, `panic-thread`, `abort`, `exit N`, `unfinished N`, `farewell`, `environment`,
+//! `overflow`, `exhaust`.
 
 mod ending;
 mod files;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         ["only", ref words @ ..] => run(&words.join(" ")),
         ["environment", ..] => process::print_environment(),
         ["exit", status] => std::process::exit(status.parse().unwrap_or(2)),
+        ["unfinished", status] => ending::unfinished(status.parse().unwrap_or(2)),
         ["panic"] => ending::panic(),
         ["panic-thread"] => ending::panic_in_a_thread(),
         ["farewell"] => ending::farewell(),
