@@ -109,6 +109,26 @@ fn a_panic_is_reported() {
 }
 
 #[test]
+fn a_report_begins_on_a_line_of_its_own() {
+    provoke("null-read-in-a-line")
+        .has("half a line\nfault: ")
+        .names("null_read")
+        .ends_with(FAULT);
+}
+
+#[test]
+fn memory_denied_to_one_thread_is_told_though_another_gets_some() {
+    provoke("denied-beside-another")
+        .has("out of memory: thread ")
+        .ends_with(OUT_OF_MEMORY);
+}
+
+#[test]
+fn a_preempted_thread_keeps_its_registers_and_lends_them_to_nobody() {
+    provoke("registers").has("AVX kept, x87 empty").ends_with(0);
+}
+
+#[test]
 fn an_exhausted_heap_is_reported_as_such() {
     provoke("heap-exhausted").has("memory").ends_with(OUT_OF_MEMORY);
 }

@@ -46,13 +46,14 @@ const TOKEN: &str = "a-token-of-24-characters";
 const HEALTH_LIMIT: Duration = Duration::from_millis(100);
 const DRAIN: Duration = Duration::from_secs(2);
 
-fn start_busy(machine: Machine) -> (Guest, tempfile::NamedTempFile) {
+fn start_busy(machine: Machine, arguments: &str) -> (Guest, tempfile::NamedTempFile) {
     let drain = DRAIN.as_secs();
     let text = format!("MANAGEMENT_PORT={MANAGEMENT_PORT},MANAGEMENT_TOKEN={TOKEN},DRAIN_SECONDS={drain}");
     let file = payload(text.as_bytes());
     let mut launch = launch(&image("tests/cartridges/busy")).forward(0, MANAGEMENT_PORT);
     (launch.machine, launch.payload) = (machine, Some(file.path().to_owned()));
     launch.deadline = Some(GUEST_DEADLINE);
+    launch.kernel_arguments = arguments.to_owned();
     let guest = start_ready(&launch);
     wait_for(&guest, "busy: computing", Duration::from_secs(10));
     (guest, file)
@@ -61,27 +62,47 @@ fn start_busy(machine: Machine) -> (Guest, tempfile::NamedTempFile) {
 #[test]
 fn a_busy_app_does_not_silence_its_agent() {
     let _alone = alone();
-    let (guest, _payload) = start_busy(Machine::Microvm);
+    let (guest, _payload) = start_busy(Machine::Microvm, "");
+    answers_in_time(&guest, 50);
+    assert!(
+        !guest.console().contains("busy: done"),
+        "the app was to compute all the while"
+    );
+}
+
+fn answers_in_time(guest: &Guest, requests: usize) {
     let address = guest.address(MANAGEMENT_PORT).unwrap();
     let mut worst = Duration::ZERO;
-    for _ in 0..50 {
+    for _ in 0..requests {
         let answer = request(address, "GET /healthz", Some(TOKEN), Duration::from_secs(10)).expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text);
         worst = worst.max(answer.took);
         thread::sleep(Duration::from_millis(100)); // spread over the app's 30 s
     }
-    assert!(
-        !guest.console().contains("busy: done"),
-        "the app was to compute all the while"
-    );
-    println!("slowest of 50 answers: {} ms", worst.as_millis());
+    println!("slowest of {requests} answers: {} ms", worst.as_millis());
     assert!(worst < HEALTH_LIMIT, "{} ms", worst.as_millis());
 }
 
 #[test]
 fn a_busy_app_does_not_put_off_a_stop_past_its_deadline() {
     let _alone = alone();
-    let (guest, _payload) = start_busy(Machine::Q35);
+    let (guest, _payload) = start_busy(Machine::Q35, "");
+    stops_in_time(&guest);
+}
+
+/// Lines of a megabyte, with and without threads that compute beside the one that prints.
+#[test]
+fn an_app_that_prints_much_neither_silences_its_agent_nor_puts_off_a_stop() {
+    let _alone = alone();
+    for arguments in ["-- print", "-- print-only"] {
+        println!("{arguments}");
+        let (guest, _payload) = start_busy(Machine::Q35, arguments);
+        answers_in_time(&guest, 20);
+        stops_in_time(&guest);
+    }
+}
+
+fn stops_in_time(guest: &Guest) {
     let asked = Instant::now();
     guest.powerdown().unwrap();
     let exit = guest.wait(DRAIN * 5).unwrap_or_else(|error| panic!("{error}"));

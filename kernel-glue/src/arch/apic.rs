@@ -84,9 +84,8 @@ pub fn calibrate() {
     }
     write(TIMER, TIMER_VECTOR as u32);
     // What was armed is forgotten: the next thing to wait for arms it anew, and so does this.
-    ARMED.store(u64::MAX, Relaxed);
-    let now = clock::now();
-    arm_by(now + 1_000_000, now);
+    forget();
+    arm_by(clock::now() + 1_000_000);
 }
 
 /// Counts a millisecond, over a tenth of one. What passes between two lines here (the host may run something else) spoils one
@@ -106,12 +105,18 @@ fn measure() -> Option<u32> {
     u32::try_from(measured[1]).ok().filter(|counts| *counts > 0)
 }
 
+/// Lets the next [`arm_by`] put the timer off, too.
+pub fn forget() {
+    ARMED.store(u64::MAX, Relaxed);
+}
+
 /// Makes sure the timer interrupts at `deadline` (monotonic ns) or before: one that is armed for earlier is left alone, since
 /// arming costs an exit to the hypervisor and an early interrupt only looks at the time.
-pub fn arm_by(deadline: u64, now: u64) {
+pub fn arm_by(deadline: u64) {
     if ARMED.load(Relaxed) <= deadline {
         return;
     }
+    let now = clock::now();
     // In slices, so that the counter cannot overflow and a badly calibrated one is late by little.
     let wait = deadline.saturating_sub(now).min(clock::longest_sleep());
     ARMED.store(now + wait, Relaxed);

@@ -2,9 +2,8 @@
 //! addresses into functions and lines with the unstripped twin of the image.
 
 use super::{exceptions::Frame, image, paging};
-use crate::console::raw;
+use crate::console::{self, raw};
 use crate::{critical, memory, power, thread};
-use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Exit statuses as a shell gives them for SIGSEGV.
@@ -13,35 +12,19 @@ const MOST_ADDRESSES: usize = 48;
 /// How far above the stack pointer return addresses are looked for, bytes.
 const MOST_STACK: u64 = 16 << 10;
 
+/// First address past the lower half of the address space, from where on they need not be canonical.
+const LOWER_HALF: u64 = 1 << 47;
+
 const NO_STACK_MEMORY: &str = "out of memory for a stack";
 
-/// Intel SDM volume 3, table 6-1.
+/// Intel SDM volume 3, table 6-1, in its order. One text, because a table of texts takes more room than the texts.
+const NAMES: &str = "divide error,debug,non-maskable interrupt,breakpoint,overflow,bound range exceeded,invalid opcode,\
+    device not available,double fault,coprocessor segment overrun,invalid TSS,segment not present,stack-segment fault,\
+    general protection,page fault,reserved,x87 floating-point error,alignment check,machine check,\
+    SIMD floating-point error,virtualization exception,control protection";
+
 fn name(vector: u64) -> &'static str {
-    const NAMES: [&str; 22] = [
-        "divide error",
-        "debug",
-        "non-maskable interrupt",
-        "breakpoint",
-        "overflow",
-        "bound range exceeded",
-        "invalid opcode",
-        "device not available",
-        "double fault",
-        "coprocessor segment overrun",
-        "invalid TSS",
-        "segment not present",
-        "stack-segment fault",
-        "general protection",
-        "page fault",
-        "reserved",
-        "x87 floating-point error",
-        "alignment check",
-        "machine check",
-        "SIMD floating-point error",
-        "virtualization exception",
-        "control protection",
-    ];
-    NAMES.get(vector as usize).unwrap_or(&"reserved")
+    NAMES.split(',').nth(vector as usize).unwrap_or("reserved")
 }
 
 /// What a page fault's error code (Intel SDM volume 3, section 4.7) and address say in words.
@@ -59,6 +42,9 @@ fn cause(frame: &Frame, address: u64) -> &'static str {
 }
 
 pub fn report(frame: &Frame, address: u64) -> ! {
+    // Nothing that is printed below may end in a switch to another thread: this is the exceptions' stack.
+    core::mem::forget(critical::enter());
+    console::begin_last_words();
     static REPORTING: AtomicBool = AtomicBool::new(false);
     if REPORTING.swap(true, Relaxed) {
         raw!(
@@ -69,17 +55,10 @@ pub fn report(frame: &Frame, address: u64) -> ! {
         power::exit(STATUS);
     }
     let cause = cause(frame, address);
-    let status = if cause == NO_STACK_MEMORY {
-        power::OUT_OF_MEMORY
-    } else {
-        STATUS
-    };
+    let mut status = STATUS;
     if cause == NO_STACK_MEMORY {
-        raw!(
-            "out of memory: the stack of thread {} asked for 4096 bytes, {}\n",
-            thread::current_id(),
-            memory::Room
-        );
+        status = power::OUT_OF_MEMORY;
+        out_of_memory(paging::PAGE as usize, " for its stack");
     }
     raw!(
         "fault: {} (vector {}) error {:#x}",
@@ -99,35 +78,30 @@ pub fn report(frame: &Frame, address: u64) -> ! {
     power::exit(status)
 }
 
-/// What a line of the report begins with, and the words of [`Frame`] that it shows.
-const REGISTERS: [(&str, usize); 18] = [
-    ("\nfault: rip", offset_of!(Frame, rip)),
-    (" rsp", offset_of!(Frame, rsp)),
-    (" rbp", offset_of!(Frame, rbp)),
-    (" rflags", offset_of!(Frame, rflags)),
-    ("\nfault: rax", offset_of!(Frame, rax)),
-    (" rbx", offset_of!(Frame, rbx)),
-    (" rcx", offset_of!(Frame, rcx)),
-    (" rdx", offset_of!(Frame, rdx)),
-    (" rsi", offset_of!(Frame, rsi)),
-    (" rdi", offset_of!(Frame, rdi)),
-    ("\nfault: r8", offset_of!(Frame, r8)),
-    (" r9", offset_of!(Frame, r9)),
-    (" r10", offset_of!(Frame, r10)),
-    (" r11", offset_of!(Frame, r11)),
-    (" r12", offset_of!(Frame, r12)),
-    (" r13", offset_of!(Frame, r13)),
-    (" r14", offset_of!(Frame, r14)),
-    (" r15", offset_of!(Frame, r15)),
-];
-
 fn print_registers(frame: &Frame) {
-    for (name, offset) in &REGISTERS {
-        // SAFETY: all fields of a frame are u64, and the offset is one's, so this is an aligned u64 inside the frame.
-        let value = unsafe { (&raw const *frame).byte_add(*offset).cast::<u64>().read() };
-        raw!("{name} {value:#x}");
-    }
-    raw!("\n");
+    raw!(
+        "\nfault: rip {:#x} rsp {:#x} rbp {:#x} rflags {:#x}\n\
+         fault: rax {:#x} rbx {:#x} rcx {:#x} rdx {:#x} rsi {:#x} rdi {:#x}\n\
+         fault: r8 {:#x} r9 {:#x} r10 {:#x} r11 {:#x} r12 {:#x} r13 {:#x} r14 {:#x} r15 {:#x}\n",
+        frame.rip,
+        frame.rsp,
+        frame.rbp,
+        frame.rflags,
+        frame.rax,
+        frame.rbx,
+        frame.rcx,
+        frame.rdx,
+        frame.rsi,
+        frame.rdi,
+        frame.r8,
+        frame.r9,
+        frame.r10,
+        frame.r11,
+        frame.r12,
+        frame.r13,
+        frame.r14,
+        frame.r15,
+    );
 }
 
 /// Prints `fault:   at ADDRESS sp+OFFSET` for each word above `stack_pointer` that may be a return address: it lies in the text
@@ -136,7 +110,8 @@ fn print_registers(frame: &Frame) {
 pub fn print_return_addresses(stack_pointer: u64) {
     let first = stack_pointer.next_multiple_of(8);
     let mut at = first;
-    let end = at.saturating_add(MOST_STACK);
+    // A stack pointer gone wild may be no address at all; the program's are all in the lower half.
+    let end = at.saturating_add(MOST_STACK).min(LOWER_HALF);
     let mut found = 0;
     while at < end && found < MOST_ADDRESSES {
         if (at % paging::PAGE == 0 || at == first) && !paging::is_present(at) {
@@ -173,23 +148,26 @@ sys_abort:
 /// The program gave up (a panic, a failed assertion, exhausted memory): says where, and ends the machine.
 extern "C" fn abort(rip: u64, rsp: u64, rbp: u64) -> ! {
     core::mem::forget(critical::enter());
-    let status = match memory::exhausted() {
-        Some(bytes) => {
-            raw!(
-                "out of memory: thread {} asked for {bytes} bytes, {}\n",
-                thread::current_id(),
-                memory::Room
-            );
-            power::OUT_OF_MEMORY
-        }
-        None => power::ABORTED,
-    };
+    console::begin_last_words();
+    let mut status = power::ABORTED;
+    if thread::denied() > 0 {
+        status = power::OUT_OF_MEMORY;
+        out_of_memory(thread::denied(), "");
+    }
     raw!(
         "fault: abort in thread {}\nfault: rip {rip:#x} rsp {rsp:#x} rbp {rbp:#x}\n",
         thread::current_id()
     );
     print_return_addresses(rsp);
     power::exit(status)
+}
+
+fn out_of_memory(bytes: usize, purpose: &str) {
+    raw!(
+        "out of memory: thread {} asked for {bytes} bytes{purpose}, {}\n",
+        thread::current_id(),
+        memory::Room
+    );
 }
 
 /// True when the instruction before `address` is a call: E8 rel32, or FF /2 with a register or memory operand (2 to 7 bytes, one

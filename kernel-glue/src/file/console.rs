@@ -3,30 +3,27 @@
 use crate::console;
 use crate::errno::Result;
 use crate::object::{Events, Object, Stat};
-use crate::thread::{self, Channel};
-use core::sync::atomic::{AtomicBool, Ordering};
+use crate::thread;
 
-/// Bytes written between two chances for other threads to run: a serial port takes 87 us a byte, and no thread may be
-/// kept off the processor for as long as a page of text takes. A log line fits.
+/// Bytes written between two looks at what else is due: a serial port takes 87 us a byte, and neither packets nor the agent may
+/// wait for a page of text.
 const PIECE: usize = 256;
+/// Bytes of a line for which other threads of the writer's priority wait.
+const LINE: usize = 4096;
 
-/// A thread is writing. Taken and given back inside the critical section, held across the pauses.
-static BUSY: AtomicBool = AtomicBool::new(false);
-
-/// Prints `bytes` without any other thread's output in between.
-pub fn print(bytes: &[u8]) {
-    let channel = Channel(&raw const BUSY as usize);
-    while BUSY.swap(true, Ordering::Relaxed) {
-        thread::wait(&[channel], u64::MAX);
-    }
-    for (index, piece) in bytes.chunks(PIECE).enumerate() {
-        if index > 0 {
-            thread::yield_now();
-        }
+/// Prints `bytes`. Threads of the same priority do not come between the beginning of a line and its end (unless it is very
+/// long). More urgent ones, the agent's, and the kernel itself do: they begin a line of their own then.
+pub fn print(mut bytes: &[u8]) {
+    let mut begun = 0;
+    while !bytes.is_empty() {
+        let most = &bytes[..bytes.len().min(PIECE)];
+        let lines = most.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
+        let piece;
+        (piece, bytes) = bytes.split_at(lines.unwrap_or(most.len()));
         console::write(piece);
+        begun = if lines.is_some() { 0 } else { begun + piece.len() };
+        thread::breathe(begun == 0 || begun >= LINE);
     }
-    BUSY.store(false, Ordering::Relaxed);
-    thread::wake(channel, 1);
 }
 
 pub struct Console;

@@ -18,7 +18,7 @@ mod virtual_memory;
 #[cfg(target_os = "hermit")]
 pub use kernel_heap::KernelHeap;
 #[cfg(target_os = "hermit")]
-pub use program_heap::{exhausted, program_allocate, program_free, program_reallocate};
+pub use program_heap::{program_allocate, program_free, program_reallocate};
 #[cfg(target_os = "hermit")]
 pub use stacks::{is_guard, is_stack};
 #[cfg(target_os = "hermit")]

@@ -6,9 +6,10 @@
 
 use super::physical;
 use crate::critical::Guarded;
+use crate::thread;
 use core::alloc::Layout;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use rlsf::Tlsf;
 
 static HEAP: Guarded<Heap> = Guarded::new(Heap {
@@ -16,10 +17,6 @@ static HEAP: Guarded<Heap> = Guarded::new(Heap {
     end: 0,
 });
 static USED: AtomicU64 = AtomicU64::new(0);
-
-/// Thread whose last allocation failed (0: none), and the bytes it asked for.
-static FAILED_THREAD: AtomicU32 = AtomicU32::new(0);
-static FAILED_SIZE: AtomicU64 = AtomicU64::new(0);
 
 struct Heap {
     /// Two-level segregated fit, sixteen size classes to each power of two. As many powers of two as there can be, since only
@@ -91,7 +88,7 @@ pub fn program_allocate(size: usize, align: usize) -> *mut u8 {
     match block {
         Some(block) => {
             USED.store(USED.load(Relaxed) + size as u64, Relaxed);
-            FAILED_THREAD.store(0, Relaxed);
+            thread::set_denied(0);
             block.as_ptr()
         }
         None => failed(size),
@@ -100,15 +97,8 @@ pub fn program_allocate(size: usize, align: usize) -> *mut u8 {
 
 #[cold]
 fn failed(size: usize) -> *mut u8 {
-    FAILED_SIZE.store(size as u64, Relaxed);
-    FAILED_THREAD.store(crate::thread::current_id(), Relaxed);
+    thread::set_denied(size);
     core::ptr::null_mut()
-}
-
-/// Bytes the calling thread asked for in vain, if that was the last thing anyone asked.
-pub fn exhausted() -> Option<u64> {
-    let thread = FAILED_THREAD.load(Relaxed);
-    (thread != 0 && thread == crate::thread::current_id()).then(|| FAILED_SIZE.load(Relaxed))
 }
 
 pub fn used() -> u64 {

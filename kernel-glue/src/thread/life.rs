@@ -8,7 +8,7 @@ use crate::errno::{Errno, Result};
 use crate::heap::{self, Box};
 use crate::memory::stacks;
 use core::ptr::null_mut;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
 /// Less than this a stack is never, bytes: kernel calls run on it.
 const SMALLEST_STACK: usize = 32 << 10;
@@ -45,7 +45,7 @@ pub fn spawn(entry: extern "C" fn(usize), argument: usize, stack: usize, priorit
     };
     let (thread, _) = Box::into_raw_with_allocator(record);
     enlist(thread);
-    scheduler().make_ready(thread);
+    scheduler().make_ready(thread, true);
     Ok(id)
 }
 
@@ -105,6 +105,7 @@ fn delist(thread: *mut Thread) {
 pub extern "C" fn begin(entry: extern "C" fn(usize), argument: usize) -> ! {
     reap();
     // As Critical's drop does: what came up meanwhile is seen to before the program runs.
+    compiler_fence(SeqCst);
     DEPTH.store(0, Relaxed);
     drop(critical::enter());
     entry(argument);

@@ -4,6 +4,7 @@
 //! - One CPU. A switch happens only inside the critical section; each thread has its own depth of it, kept across switches.
 //! - There is no idle thread: the thread that finds nothing to run polls the devices and halts on its own stack.
 
+pub mod queue;
 pub mod timers;
 
 #[cfg(target_os = "hermit")]
@@ -18,8 +19,8 @@ pub use crate::thread_types::{Channel, Wake};
 pub use life::{begin, join, spawn};
 #[cfg(target_os = "hermit")]
 pub use scheduler::{
-    Poller, current_id, errno, leave_kernel, preempted, priority, set_errno, set_poller, set_priority, start,
-    statistics, yield_now,
+    Poller, breathe, current_id, denied, errno, leave_kernel, preempted, priority, set_denied, set_errno, set_poller,
+    set_priority, start, statistics, yield_now,
 };
 #[cfg(target_os = "hermit")]
 pub use waiting::{futex_wait, futex_wake, wait, wake};

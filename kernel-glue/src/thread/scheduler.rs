@@ -1,5 +1,6 @@
 //! Who runs: two first-in-first-out queues (High before Normal), time slices, polling, idling.
 
+use super::queue::{Linked, Queue};
 use super::timers::{NOWHERE, Sleeper, Timers};
 use super::waiting::Node;
 use super::{Priority, Statistics};
@@ -7,8 +8,8 @@ use crate::arch::{apic, context, cpu, interrupts};
 use crate::clock;
 use crate::critical::{self, ATTENTION, DEPTH, Guarded, INTERRUPTED, OUTRANKED};
 use crate::memory::{reserve, stacks::Stack};
-use core::ptr::null_mut;
-use core::sync::atomic::Ordering::Relaxed;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst, compiler_fence};
 
 /// What moves packets (or any other polled work) when threads do not: called by the scheduler, never re-entered.
 pub trait Poller {
@@ -40,6 +41,8 @@ pub(super) struct Thread {
     pub fs_base: u64,
     pub id: u32,
     pub errno: i32,
+    /// See [`set_denied`].
+    pub denied: usize,
     pub priority: Priority,
     pub state: State,
     pub timed_out: bool,
@@ -48,66 +51,41 @@ pub(super) struct Thread {
     /// The wait nodes of a blocked thread, on its own stack.
     pub nodes: *mut Node,
     pub node_count: usize,
-    pub next_ready: *mut Thread,
+    pub next_ready: Option<NonNull<Thread>>,
     pub next: *mut Thread,
     pub previous: *mut Thread,
     pub stack: Stack,
 }
 
 impl Sleeper for *mut Thread {
-    // SAFETY (all three): only living threads are in the heap, and only the critical section touches it.
     fn deadline(self) -> u64 {
+        // SAFETY: only living threads are in the heap, and only the critical section touches it.
         unsafe { (*self).deadline }
     }
     fn place(self) -> usize {
+        // SAFETY: as above.
         unsafe { (*self).timer_place }
     }
     fn set_place(self, place: usize) {
+        // SAFETY: as above.
         unsafe { (*self).timer_place = place }
     }
 }
 
-/// Threads ready to run, oldest first, linked through `next_ready`.
-struct Queue {
-    first: *mut Thread,
-    last: *mut Thread,
-}
-
-impl Queue {
-    const fn new() -> Self {
-        Queue {
-            first: null_mut(),
-            last: null_mut(),
-        }
+impl Linked for NonNull<Thread> {
+    fn next(self) -> Option<Self> {
+        // SAFETY: queued threads are alive, and only the critical section touches the queues.
+        unsafe { (*self.as_ptr()).next_ready }
     }
-
-    fn push(&mut self, thread: *mut Thread) {
-        // SAFETY: queued threads are alive, and in one queue at a time.
-        unsafe {
-            (*thread).next_ready = null_mut();
-            if self.first.is_null() {
-                self.first = thread
-            } else {
-                (*self.last).next_ready = thread
-            }
-        }
-        self.last = thread;
-    }
-
-    fn pop(&mut self) -> Option<*mut Thread> {
-        let thread = self.first;
-        if thread.is_null() {
-            return None;
-        }
-        // SAFETY: as in push.
-        self.first = unsafe { (*thread).next_ready };
-        Some(thread)
+    fn set_next(self, next: Option<Self>) {
+        // SAFETY: as above.
+        unsafe { (*self.as_ptr()).next_ready = next }
     }
 }
 
 pub(super) struct Scheduler {
-    high: Queue,
-    normal: Queue,
+    high: Queue<NonNull<Thread>>,
+    normal: Queue<NonNull<Thread>>,
     pub current: *mut Thread,
     /// Every thread, newest first.
     pub all: *mut Thread,
@@ -119,6 +97,8 @@ pub(super) struct Scheduler {
     poller: Option<&'static dyn Poller>,
     switches: u32,
     slice_end: u64,
+    /// From when on `idle` may put off a timer that would wake the machine for nothing.
+    may_rest: u64,
     idle: u64,
 }
 
@@ -134,6 +114,7 @@ pub(super) static SCHEDULER: Guarded<Scheduler> = Guarded::new(Scheduler {
     poller: None,
     switches: 0,
     slice_end: 0,
+    may_rest: 0,
     idle: 0,
 });
 
@@ -189,12 +170,25 @@ pub fn set_priority(priority: Priority) {
     if let Some(thread) = current() {
         thread.priority = priority;
         // Lowered, it may be outranked now.
-        ATTENTION.store(ATTENTION.load(Relaxed) | OUTRANKED, Relaxed);
+        ATTENTION.fetch_or(OUTRANKED, Relaxed);
     }
 }
 
+/// Notes what the calling thread's last allocation asked for in vain, bytes; 0 when it was given.
+#[inline(always)]
+pub fn set_denied(bytes: usize) {
+    if let Some(thread) = current() {
+        thread.denied = bytes;
+    }
+}
+
+/// Bytes the calling thread's last allocation asked for in vain, 0 if it did not.
+pub fn denied() -> usize {
+    current().map_or(0, |thread| thread.denied)
+}
+
 impl Scheduler {
-    fn queue(&mut self, priority: Priority) -> &mut Queue {
+    fn queue(&mut self, priority: Priority) -> &mut Queue<NonNull<Thread>> {
         if priority == Priority::High {
             &mut self.high
         } else {
@@ -202,25 +196,35 @@ impl Scheduler {
         }
     }
 
-    /// Puts a thread behind the others of its priority.
-    pub fn make_ready(&mut self, thread: *mut Thread) {
+    /// Puts a thread behind the others of its priority, or, if its turn is not over yet, before them.
+    pub fn make_ready(&mut self, thread: *mut Thread, turn_over: bool) {
         // SAFETY: the thread is alive, and so is the current one (if any).
         unsafe {
             (*thread).state = State::Ready;
             let priority = (*thread).priority;
-            self.queue(priority).push(thread);
+            let (queue, entry) = (self.queue(priority), NonNull::new_unchecked(thread));
+            if turn_over {
+                queue.push(entry)
+            } else {
+                queue.push_front(entry)
+            }
             if self.current.as_ref().is_some_and(|current| priority > current.priority) {
-                ATTENTION.store(ATTENTION.load(Relaxed) | OUTRANKED, Relaxed);
+                ATTENTION.fetch_or(OUTRANKED, Relaxed);
             }
         }
     }
 
     fn next(&mut self) -> Option<*mut Thread> {
-        self.high.pop().or_else(|| self.normal.pop())
+        self.high.pop().or_else(|| self.normal.pop()).map(NonNull::as_ptr)
     }
 
     fn none_ready(&self) -> bool {
-        self.high.first.is_null() && self.normal.first.is_null()
+        self.high.is_empty() && self.normal.is_empty()
+    }
+
+    /// A thread that is more urgent than the running one is ready.
+    fn outranked(&self) -> bool {
+        !self.high.is_empty() && current().is_some_and(|thread| thread.priority == Priority::Normal)
     }
 }
 
@@ -240,7 +244,7 @@ fn poll() -> u64 {
             (*thread).timed_out = true;
             super::waiting::unlink(&mut *thread);
         }
-        scheduler().make_ready(thread);
+        scheduler().make_ready(thread, true);
     }
     now
 }
@@ -256,7 +260,13 @@ fn idle() {
     }
     let before = clock::now();
     if deadline > before {
-        interrupts::sleep(|| apic::arm_by(deadline, before));
+        // The end of a turn, armed for a thread that waits by now, need not wake the machine. Once in a while is enough to
+        // keep an idle machine asleep: arming costs an exit to the hypervisor, and a busy one is idle ever so often.
+        if before >= scheduler().may_rest {
+            scheduler().may_rest = before + SLICE;
+            apic::forget();
+        }
+        interrupts::sleep(|| apic::arm_by(deadline));
         let slept = clock::now() - before;
         scheduler().idle += slept;
         clock::refine();
@@ -270,6 +280,9 @@ pub(super) fn schedule() {
     if scheduler().switches >= SWITCHES_BETWEEN_POLLS || scheduler().none_ready() {
         let now = poll();
         begin_slice(now);
+    } else {
+        // The caller's own deadline may be nearer than what the timer is armed for.
+        apic::arm_by(scheduler().timers.first());
     }
     let next = loop {
         match scheduler().next() {
@@ -296,45 +309,80 @@ pub(super) fn schedule() {
     super::life::reap();
 }
 
-/// Sees to it that the running thread is interrupted when its turn is over.
+/// Begins the running thread's turn.
 fn begin_slice(now: u64) {
     scheduler().slice_end = now + SLICE;
-    apic::arm_by(now + SLICE, now);
+    arm(now);
+}
+
+/// Sees to it that the running thread is interrupted when its turn is over or something else is due.
+fn arm(now: u64) {
+    let scheduler = scheduler();
+    let mut due = scheduler.timers.first();
+    if let Some(poller) = scheduler.poller {
+        due = due.min(poller.deadline());
+    }
+    // The poller may want more at once, for ever.
+    apic::arm_by(scheduler.slice_end.min(due.max(now + SHARE_UNDER_FLOOD)));
 }
 
 /// Lets the other threads of the caller's priority (and above) run first.
 pub fn yield_now() {
     let _critical = critical::enter();
-    give_way();
+    give_way(true);
 }
 
-fn give_way() {
+/// Lets others run: those that are more urgent and, with `turn_over`, those of the same priority.
+fn give_way(turn_over: bool) {
     let current = scheduler().current;
-    if !current.is_null() && !scheduler().none_ready() {
-        scheduler().make_ready(current);
-        schedule();
+    if current.is_null() || scheduler().none_ready() {
+        return;
     }
+    scheduler().make_ready(current, turn_over);
+    schedule();
 }
 
 /// Called by the interrupt trampoline inside the critical section: an interrupt came while the program ran.
 pub extern "C" fn preempted() {
+    attend(true);
+}
+
+/// Sees to what an interrupt may have been about. With `fair`, threads of the running one's priority have their turn when its
+/// own is over.
+fn attend(fair: bool) {
     let now = poll();
     clock::refine();
-    let Some(thread) = current() else { return };
-    let outranked = thread.priority == Priority::Normal && !scheduler().high.first.is_null();
-    if outranked || now >= scheduler().slice_end {
+    let outranked = scheduler().outranked();
+    let turn_over = fair && (outranked || now >= scheduler().slice_end);
+    if turn_over {
         begin_slice(now);
-        give_way();
     } else {
-        apic::arm_by(scheduler().slice_end, now);
+        arm(now);
+    }
+    if turn_over || outranked {
+        give_way(turn_over);
     }
     // A program that computes does not poll: packets have to interrupt it. Where more are there already they wait for its
     // share, or a flood would keep the program from running at all.
     if let Some(poller) = scheduler().poller
         && !poller.arm()
     {
-        let now = clock::now(); // others may have run meanwhile
-        apic::arm_by(now + SHARE_UNDER_FLOOD, now);
+        apic::arm_by(clock::now() + SHARE_UNDER_FLOOD); // others may have run meanwhile
+    }
+}
+
+/// Does what ATTENTION asks for: called in the middle of long work inside the kernel, where nothing of it is borrowed. Without
+/// `fair` only more urgent threads run.
+pub fn breathe(fair: bool) {
+    let attention = ATTENTION.load(Relaxed);
+    if attention & INTERRUPTED != 0 {
+        attend(fair);
+    } else if attention != 0 {
+        // This bit alone and in one instruction: an interrupt may leave its mark at any moment.
+        ATTENTION.fetch_and(!OUTRANKED, Relaxed);
+        if scheduler().outranked() {
+            give_way(fair);
+        }
     }
 }
 
@@ -343,15 +391,10 @@ pub extern "C" fn preempted() {
 pub fn leave_kernel() {
     while DEPTH.load(Relaxed) == 0 && ATTENTION.load(Relaxed) != 0 {
         DEPTH.store(1, Relaxed);
-        if ATTENTION.load(Relaxed) & INTERRUPTED != 0 {
-            preempted();
-        } else {
-            ATTENTION.store(0, Relaxed);
-            if current().is_some_and(|thread| thread.priority == Priority::Normal) && !scheduler().high.first.is_null()
-            {
-                give_way();
-            }
-        }
+        // The fences keep what the kernel does between the two stores.
+        compiler_fence(SeqCst);
+        breathe(true);
+        compiler_fence(SeqCst);
         DEPTH.store(0, Relaxed);
     }
 }
@@ -378,6 +421,7 @@ impl Thread {
             fs_base,
             id,
             errno: 0,
+            denied: 0,
             priority,
             state: State::Blocked,
             timed_out: false,
@@ -385,7 +429,7 @@ impl Thread {
             timer_place: NOWHERE,
             nodes: null_mut(),
             node_count: 0,
-            next_ready: null_mut(),
+            next_ready: None,
             next: null_mut(),
             previous: null_mut(),
             stack,

@@ -155,7 +155,7 @@ pub fn wake(channel: Channel, limit: usize) -> usize {
                 }
                 unlink(&mut *thread);
                 scheduler().timers.remove(thread);
-                scheduler().make_ready(thread);
+                scheduler().make_ready(thread, true);
                 woken += 1;
             }
         }

@@ -1,9 +1,16 @@
-//! Provokes the fault that its first argument names. It lies with kernel-glue because it needs `unsafe`.
+//! Provokes the fault that its first argument names. It lies with kernel-glue because it needs `unsafe`, and so do the checks
+//! of what the kernel owes a thread's registers.
 
+mod registers;
+
+use std::alloc::{Layout, alloc};
 use std::hint::black_box;
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::ptr;
 use std::sync::atomic::AtomicU8;
+use std::thread;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     let fault = std::env::args().nth(1).unwrap_or_default();
@@ -15,7 +22,14 @@ fn main() -> ExitCode {
         "stack-overflow" => drop(stack_overflow(0)),
         "panic" => panic_on_purpose(),
         "heap-exhausted" => exhaust_heap(),
-        "thread-null-read" => std::thread::spawn(null_read).join().expect("does not return"),
+        "denied-beside-another" => denied_beside_another(),
+        "null-read-in-a-line" => {
+            print!("half a line");
+            stdout().flush().expect("standard output takes it");
+            null_read()
+        }
+        "registers" => return registers::check(),
+        "thread-null-read" => thread::spawn(null_read).join().expect("does not return"),
         other => println!("faults: there is no fault named {other:?}"),
     }
     println!("faults: still here");
@@ -61,4 +75,20 @@ fn exhaust_heap() {
     loop {
         black_box(vec![1u8; 1 << 20].leak());
     }
+}
+
+/// Gives up after an allocation in vain, as std does; meanwhile another thread's succeed.
+#[inline(never)]
+fn denied_beside_another() {
+    thread::spawn(|| {
+        loop {
+            black_box(vec![1u8; 100]);
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let much = Layout::from_size_align(1 << 40, 1).expect("a layout");
+    // SAFETY: the layout's size is not zero.
+    assert!(black_box(unsafe { alloc(much) }).is_null());
+    thread::sleep(Duration::from_millis(50));
+    std::process::abort();
 }

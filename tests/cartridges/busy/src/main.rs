@@ -1,4 +1,5 @@
-//! An app that computes on every thread it has for 30 seconds and looks at nothing else, least of all at a wish to stop.
+//! An app that computes on every thread it has for 30 seconds and looks at nothing else, least of all at a wish to stop. With
+//! the argument `print` one of its threads prints lines of a megabyte instead; with `print-only` that is all it does.
 
 use std::hint::black_box;
 use std::thread;
@@ -10,11 +11,21 @@ const COMPUTES_FOR: Duration = Duration::from_secs(30);
 fn main() {
     let _cartridge = cartridge_agent::start();
     let until = Instant::now() + COMPUTES_FOR;
-    let workers: Vec<_> = (1..THREADS)
+    let way = std::env::args().nth(1).unwrap_or_default();
+    if way.starts_with("print") {
+        thread::spawn(move || print(until));
+    }
+    let threads = if way == "print-only" { 1 } else { THREADS };
+    let workers: Vec<_> = (1..threads)
         .map(|seed| thread::spawn(move || compute(seed, until)))
         .collect();
-    println!("busy: computing on {THREADS} threads");
-    let mut sum = compute(0, until);
+    println!("busy: computing on {threads} threads");
+    let mut sum = 0;
+    if way == "print-only" {
+        thread::sleep(COMPUTES_FOR);
+    } else {
+        sum = compute(0, until);
+    }
     for worker in workers {
         sum ^= worker.join().expect("a worker does not panic");
     }
@@ -29,4 +40,11 @@ fn compute(seed: u64, until: Instant) -> u64 {
         }
     }
     sum
+}
+
+fn print(until: Instant) {
+    let line = "x".repeat(1 << 20);
+    while Instant::now() < until {
+        println!("{line}");
+    }
 }
