@@ -312,18 +312,12 @@ pub(super) fn schedule() {
 /// Begins the running thread's turn.
 fn begin_slice(now: u64) {
     scheduler().slice_end = now + SLICE;
-    arm(now);
+    arm();
 }
 
-/// Sees to it that the running thread is interrupted when its turn is over or something else is due.
-fn arm(now: u64) {
-    let scheduler = scheduler();
-    let mut due = scheduler.timers.first();
-    if let Some(poller) = scheduler.poller {
-        due = due.min(poller.deadline());
-    }
-    // The poller may want more at once, for ever.
-    apic::arm_by(scheduler.slice_end.min(due.max(now + SHARE_UNDER_FLOOD)));
+/// Sees to it that the running thread is interrupted when its turn is over or another's sleep is.
+fn arm() {
+    apic::arm_by(scheduler().slice_end.min(scheduler().timers.first()));
 }
 
 /// Lets the other threads of the caller's priority (and above) run first.
@@ -357,17 +351,20 @@ fn attend(fair: bool) {
     if turn_over {
         begin_slice(now);
     } else {
-        arm(now);
+        arm();
     }
     if turn_over || outranked {
         give_way(turn_over);
     }
-    // A program that computes does not poll: packets have to interrupt it. Where more are there already they wait for its
-    // share, or a flood would keep the program from running at all.
-    if let Some(poller) = scheduler().poller
-        && !poller.arm()
-    {
-        apic::arm_by(clock::now() + SHARE_UNDER_FLOOD); // others may have run meanwhile
+    // A program that computes does not poll: packets have to interrupt it. Where more are there already, or the poller's time
+    // has come, they wait for its share, or a flood would keep the program from running at all.
+    if let Some(poller) = scheduler().poller {
+        let soon = clock::now() + SHARE_UNDER_FLOOD; // others may have run meanwhile
+        apic::arm_by(if poller.arm() {
+            poller.deadline().max(soon)
+        } else {
+            soon
+        });
     }
 }
 
