@@ -47,11 +47,7 @@ pub fn report(frame: &Frame, address: u64) -> ! {
     console::begin_last_words();
     static REPORTING: AtomicBool = AtomicBool::new(false);
     if REPORTING.swap(true, Relaxed) {
-        raw!(
-            "fault: another one while reporting: {} at {:#x}\n",
-            name(frame.vector),
-            frame.rip
-        );
+        raw!("fault: vector {} at {:#x} while reporting\n", frame.vector, frame.rip);
         power::exit(STATUS);
     }
     let cause = cause(frame, address);

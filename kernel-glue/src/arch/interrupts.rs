@@ -61,37 +61,30 @@ preempt:
   pushq %r11
   pushq %rbp
   movq %rsp, %rbp
-  movl {state_size}(%rip), %ecx
-  subq %rcx, %rsp
+  movl {state_size}(%rip), %r8d
+  subq %r8, %rsp
   andq $-64, %rsp
-  cmpl $512, %ecx
+  cld
+  cmpl $512, %r8d
   ja 2f
   fxsave64 (%rsp)
   fninit
-  cld
   call {preempted}
   fxrstor64 (%rsp)
   jmp 3f
   // XSAVE leaves most of its header (64 bytes at 512) as it is, and XRSTOR wants it zero.
-2: xorl %eax, %eax
-  movq %rax, 512(%rsp)
-  movq %rax, 520(%rsp)
-  movq %rax, 528(%rsp)
-  movq %rax, 536(%rsp)
-  movq %rax, 544(%rsp)
-  movq %rax, 552(%rsp)
-  movq %rax, 560(%rsp)
-  movq %rax, 568(%rsp)
+2: leaq 512(%rsp), %rdi
+  movl $8, %ecx
+  xorl %eax, %eax
+  rep stosq
   movl $-1, %eax
   movl $-1, %edx
   xsave64 (%rsp)
   fninit
-  cmpl ${without_avx}, %ecx
+  cmpl ${without_avx}, %r8d
   jna 5f
   vzeroupper
-5:
-  cld
-  call {preempted}
+5: call {preempted}
   movl $-1, %eax
   movl $-1, %edx
   xrstor64 (%rsp)

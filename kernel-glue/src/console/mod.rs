@@ -7,6 +7,8 @@ mod serial;
 
 #[cfg(target_os = "hermit")]
 pub use machine::{begin_last_words, begin_line, log_line, raw_format, read_log, write};
+#[cfg(target_os = "hermit")]
+pub use serial::{FIFO_SIZE as PIECE, is_ready};
 
 /// Prints one JSON log line of the kernel: `log!(Warn, "no DHCP answer on {mac}; ...")`.
 #[macro_export]

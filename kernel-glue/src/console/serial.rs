@@ -11,9 +11,9 @@ const SCRATCH: u16 = DATA + 7;
 const TRANSMITTER_EMPTY: u8 = 0x20;
 const ENABLE_AND_CLEAR_FIFOS: u8 = 7;
 /// Bytes the transmitter takes at once when it is empty.
-const FIFO_SIZE: usize = 16;
+pub const FIFO_SIZE: usize = 16;
 /// How long the port is waited for, ns: 16 bytes at 9600 baud take 17 ms, and meanwhile everything stands still.
-const SHORT: u64 = 50_000_000;
+const SHORT: u64 = 20_000_000;
 const LONG: u64 = 1_000_000_000;
 /// Of a port that took nothing for that long (a full pipe behind a hypervisor): it is looked at once for each write.
 const STUCK: u64 = 0;
@@ -29,6 +29,11 @@ pub fn be_patient() {
     if PATIENCE.swap(LONG, Relaxed) == STUCK {
         write(b"\n");
     }
+}
+
+/// False when it is worth waiting before the next [`FIFO_SIZE`] bytes are written.
+pub fn is_ready() -> bool {
+    STATE.load(Relaxed) != PRESENT || PATIENCE.load(Relaxed) == STUCK || is_empty()
 }
 
 /// Sends bytes; they are lost when there is no port, or a stuck one.
@@ -61,8 +66,7 @@ fn probe() -> bool {
 fn wait_until_empty() -> bool {
     let patience = PATIENCE.load(Relaxed);
     let begin = clock::now();
-    // SAFETY: reading the line status clears error bits nobody looks at.
-    while unsafe { read8(LINE_STATUS) } & TRANSMITTER_EMPTY == 0 {
+    while !is_empty() {
         if clock::now() - begin >= patience {
             PATIENCE.store(STUCK, Relaxed);
             return false;
@@ -74,6 +78,11 @@ fn wait_until_empty() -> bool {
         send(b'\n');
     }
     true
+}
+
+fn is_empty() -> bool {
+    // SAFETY: reading the line status clears error bits nobody looks at.
+    unsafe { read8(LINE_STATUS) & TRANSMITTER_EMPTY != 0 }
 }
 
 fn send(byte: u8) {

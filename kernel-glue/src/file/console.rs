@@ -1,28 +1,29 @@
 //! Descriptors 0, 1 and 2: output goes to the console, input is always at its end.
 
-use crate::console;
 use crate::errno::Result;
 use crate::object::{Events, Object, Stat};
-use crate::thread;
+use crate::{clock, console, thread};
 
-/// Bytes written between two looks at what else is due: a serial port takes 87 us a byte, and neither packets nor the agent may
-/// wait for a page of text.
-const PIECE: usize = 256;
 /// Bytes of a line for which other threads of the writer's priority wait.
 const LINE: usize = 4096;
+/// How long a console that is behind (a full pipe, say) is waited for before output is lost, nanoseconds.
+const PATIENCE: u64 = 200_000_000;
 
 /// Prints `bytes`. Threads of the same priority do not come between the beginning of a line and its end (unless it is very
-/// long). More urgent ones, the agent's, and the kernel itself do: they begin a line of their own then.
-pub fn print(mut bytes: &[u8]) {
+/// long). More urgent ones, the agent's, and the kernel itself do: they begin a line of their own then. Neither they nor
+/// packets may wait for a page of text (a serial port takes 87 us a byte), so they are seen to after every few bytes.
+pub fn print(bytes: &[u8]) {
     let mut begun = 0;
-    while !bytes.is_empty() {
-        let most = &bytes[..bytes.len().min(PIECE)];
-        let lines = most.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
-        let piece;
-        (piece, bytes) = bytes.split_at(lines.unwrap_or(most.len()));
-        console::write(piece);
-        begun = if lines.is_some() { 0 } else { begun + piece.len() };
-        thread::breathe(begun == 0 || begun >= LINE);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        for piece in line.chunks(console::PIECE) {
+            let patient_until = clock::now() + PATIENCE;
+            while !console::is_ready() && clock::now() < patient_until {
+                thread::breathe(false);
+            }
+            console::write(piece);
+            begun = if piece.ends_with(b"\n") { 0 } else { begun + piece.len() };
+            thread::breathe(begun == 0 || begun >= LINE);
+        }
     }
 }
 
