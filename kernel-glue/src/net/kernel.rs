@@ -1,6 +1,7 @@
 //! The kernel's one stack, and what other modules call.
 
 use super::connection::LinkId;
+use super::delivery::Delivery;
 use super::device::{Counters, NetworkDevice};
 use super::stack::Stack;
 use super::tcp::TcpSocket;
@@ -105,16 +106,11 @@ pub fn connections() -> usize {
 pub fn drain(patience: u64, limit: u64) {
     let Ok(stack) = stack() else { return };
     stack.run(|inner, now| inner.close_all(now));
-    let mut progress = super::system::now();
-    let end = progress + limit;
-    let mut before = usize::MAX;
+    let mut delivery = Delivery::new(super::system::now(), patience, limit);
     loop {
         let owed = stack.look(|inner| inner.owed());
         let now = super::system::now();
-        if owed < before {
-            (before, progress) = (owed, now);
-        }
-        if owed == 0 || now >= end.min(progress + patience) {
+        if delivery.is_over(owed, now) {
             return;
         }
         super::system::wait(&[], now + PAUSE);

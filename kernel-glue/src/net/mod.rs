@@ -19,6 +19,8 @@ mod connection;
 #[cfg(any(target_os = "hermit", test))]
 mod datagram;
 #[cfg(any(target_os = "hermit", test))]
+mod delivery;
+#[cfg(any(target_os = "hermit", test))]
 mod dhcp_options;
 #[cfg(any(target_os = "hermit", test))]
 mod dns;
