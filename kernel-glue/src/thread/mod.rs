@@ -1,9 +1,11 @@
 //! Threads: preemptive, with priorities, wait channels and futexes.
 //!
 //! - `scheduler` decides who runs; `waiting` is channels, deadlines and futexes; `life` is spawn, exit and join.
+//! - `queue`, `timers` and `channels` are the lists they work with, tested on the host.
 //! - One CPU. A switch happens only inside the critical section; each thread has its own depth of it, kept across switches.
 //! - There is no idle thread: the thread that finds nothing to run polls the devices and halts on its own stack.
 
+pub mod channels;
 pub mod queue;
 pub mod timers;
 

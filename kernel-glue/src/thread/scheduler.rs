@@ -1,8 +1,8 @@
 //! Who runs: two first-in-first-out queues (High before Normal), time slices, polling, idling.
 
+use super::channels::Node;
 use super::queue::{Linked, Queue};
 use super::timers::{NOWHERE, Sleeper, Timers};
-use super::waiting::Node;
 use super::{Priority, Statistics};
 use crate::arch::{apic, context, cpu, interrupts};
 use crate::clock;
@@ -49,7 +49,7 @@ pub(super) struct Thread {
     pub deadline: u64,
     pub timer_place: usize,
     /// The wait nodes of a blocked thread, on its own stack.
-    pub nodes: *mut Node,
+    pub nodes: *mut Node<*mut Thread>,
     pub node_count: usize,
     pub next_ready: Option<NonNull<Thread>>,
     pub next: *mut Thread,
