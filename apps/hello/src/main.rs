@@ -4,7 +4,7 @@ fn main() {
     cartridge_agent::start().detach(); // a stop has nothing to wait for
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080)).unwrap_or_else(|_| panic!("port 8080 is taken"));
     for mut client in listener.incoming().flatten() {
-        _ = Builder::new().spawn(Box::new(move || {
+        _ = Builder::new().spawn(move || {
             let (mut room, mut input, mut open) = ([0; 4096], Vec::new(), true); // until a close, HTTP/1.0 or a body
             while open && let Ok(more @ 1..) = client.read(&mut room[input.len()..]) {
                 input.extend_from_slice(&room[input.len()..][..more]);
@@ -15,6 +15,6 @@ fn main() {
                     input.drain(..end + 4);
                 }
             }
-        }) as Box<dyn FnOnce() + Send>); // the type of the agent's threads: std's code for them is there once
+        });
     }
 }
