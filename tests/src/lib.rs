@@ -8,3 +8,4 @@ pub mod process;
 pub mod prometheus;
 pub mod request;
 pub mod target;
+pub mod wire;
