@@ -2,8 +2,8 @@
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
-    EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet,
-    PrettyPrinter, TcpPacket, UdpPacket, UdpRepr,
+    ArpOperation, ArpPacket, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol, Ipv4Packet,
+    Ipv4Repr, Ipv6Packet, PrettyPrinter, TcpPacket, UdpPacket, UdpRepr,
 };
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -40,13 +40,7 @@ impl Heard {
 
     /// The IPv4 address that the frame asks the owner of, when it is an ARP request.
     pub fn asks_for(&self) -> Option<Ipv4Addr> {
-        let ethernet = EthernetFrame::new_checked(&self.frame[..]).ok()?;
-        let arp = smoltcp::wire::ArpPacket::new_checked(ethernet.payload()).ok()?;
-        let is_request =
-            ethernet.ethertype() == EthernetProtocol::Arp && arp.operation() == smoltcp::wire::ArpOperation::Request;
-        is_request
-            .then(|| <[u8; 4]>::try_from(arp.target_protocol_addr()).ok())?
-            .map(Ipv4Addr::from)
+        arp_request(&self.frame)
     }
 
     pub fn segment(&self) -> Option<Segment> {
@@ -96,6 +90,15 @@ impl fmt::Display for Heard {
         let printer = PrettyPrinter::<EthernetFrame<&[u8]>>::new("", &self.frame);
         write!(f, "{printer}")
     }
+}
+
+/// The IPv4 address that a frame asks the owner of, when it is an ARP request.
+pub fn arp_request(frame: &[u8]) -> Option<Ipv4Addr> {
+    let ethernet = EthernetFrame::new_checked(frame).ok()?;
+    (ethernet.ethertype() == EthernetProtocol::Arp).then_some(())?;
+    let arp = ArpPacket::new_checked(ethernet.payload()).ok()?;
+    (arp.operation() == ArpOperation::Request).then_some(())?;
+    <[u8; 4]>::try_from(arp.target_protocol_addr()).ok().map(Ipv4Addr::from)
 }
 
 /// A UDP datagram over IPv4 whose lengths and checksums are right.

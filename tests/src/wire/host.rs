@@ -152,13 +152,16 @@ impl Host {
         self.echo.iter().filter(open).count()
     }
 
-    /// Gives each datagram on the name server's port to `answer`.
+    /// Gives each datagram to the name server to `answer`.
     pub fn answer_datagrams(
         &mut self,
         mut answer: impl FnMut(SocketAddr, &[u8]) -> Result<Option<Vec<u8>>>,
     ) -> Result<()> {
         let socket = self.sockets.get_mut::<udp::Socket>(self.names);
         while let Ok((question, meta)) = socket.recv() {
+            if meta.local_address != Some(ADDRESS.into()) {
+                continue;
+            }
             let from = SocketAddr::new(meta.endpoint.addr.into(), meta.endpoint.port);
             if let Some(reply) = answer(from, question)? {
                 let meta = udp::UdpMetadata {

@@ -158,7 +158,11 @@ impl Lan {
         {
             self.cable.send(&answer)?;
         }
-        self.host.receive(frame);
+        // Our stack would say of any address that it is its own.
+        let nobody = frames::arp_request(frame).is_some_and(|asked| ![ADDRESS, OTHER_ROUTER].contains(&asked));
+        if !nobody {
+            self.host.receive(frame);
+        }
         Ok(())
     }
 
