@@ -46,10 +46,15 @@ struct World {
 
 impl World {
     fn new(payload: &str) -> World {
+        World::of("tests/cartridges/wire", payload, "")
+    }
+
+    fn of(program: &str, payload: &str, arguments: &str) -> World {
         let file = guest::payload(payload.as_bytes());
-        let mut launch = Launch::new(image("tests/cartridges/wire"));
+        let mut launch = Launch::new(image(program));
         launch.payload = Some(file.path().to_owned());
         launch.deadline = Some(guest::GUEST_DEADLINE);
+        launch.kernel_arguments = arguments.to_owned();
         let (lan, guest) = Lan::start(launch).unwrap_or_else(|error| panic!("{error:#}"));
         World {
             lan,
@@ -343,5 +348,67 @@ fn a_lease_is_renewed_before_it_ends_and_given_up_after() {
         let again = |lan: &mut Lan| (lan.dhcp.as_ref()?.count(Asked::Request) >= 2).then_some(());
         lan.run("a new lease", Duration::from_secs(30), again)?;
         ensure_network(lan, dhcp::CLIENT, &["state up"])
+    });
+}
+
+/// Straight from the wire, without a host's listening queue between: not one of them is left without its answer.
+#[test]
+fn two_hundred_connections_in_the_same_moment_are_all_answered() {
+    on_dhcp(dhcp::Server::default()).tell(|lan, _| {
+        ensure_network(lan, dhcp::CLIENT, &["state up"])?;
+        for round in 1..=3 {
+            let begun = Instant::now();
+            let answers = lan.ask_at_once(at(dhcp::CLIENT), 200, "bytes 1000", Duration::from_secs(30))?;
+            let whole = answers.iter().filter(|answer| answer.len() == 1000).count();
+            ensure!(whole == 200, "{whole} of 200 are whole");
+            println!("round {round}: all answered in {:.1?}", begun.elapsed());
+        }
+        Ok(())
+    });
+}
+
+/// Idle time before a probe, as the kernel promises it, and how late one may come on a busy host.
+const PROBE: Duration = Duration::from_secs(75);
+const PROBE_LATE: Duration = Duration::from_secs(15);
+/// Longer than the pauses of a connection at its start.
+const SILENCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_connection_with_keep_alive_is_probed_while_it_is_idle() {
+    let mut world = World::of(
+        "kernel-glue/tests/keep-alive",
+        "",
+        &format!("env=PEER={ADDRESS}:{ECHO_PORT}"),
+    );
+    world.lan.dhcp = Some(dhcp::Server::default());
+    world.tell(|lan, guest| {
+        let connected = |_: &mut Lan| guest.console().contains("keep-alive: connected").then_some(());
+        lan.run("the connection", LIMIT, connected)?;
+        let after_silence = |lan: &mut Lan| {
+            let segments: Vec<_> = lan
+                .heard
+                .iter()
+                .filter_map(|heard| Some((heard.at, heard.segment()?)))
+                .collect();
+            let first = segments.first()?.1.clone();
+            let pair = segments.windows(2).find(|pair| pair[1].0 - pair[0].0 > SILENCE)?;
+            Some((first, pair[1].0 - pair[0].0, pair[1].1.clone()))
+        };
+        let (first, idle, probe) = lan.run("a probe", PROBE + PROBE_LATE, after_silence)?;
+        println!("probed after {idle:.1?}: {probe:?}");
+        ensure!(idle > PROBE - Duration::from_secs(2), "probed after {idle:.1?} already");
+        // A probe lies one before what comes next, which makes the peer answer (RFC 1122 4.2.3.6). The guest said nothing
+        // yet, so that is where its SYN was.
+        ensure!(
+            first.syn && probe.sequence == first.sequence && probe.data <= 1,
+            "{probe:?} after {first:?}"
+        );
+        ensure!(lan.connections() == 1, "the connection is gone");
+        lan.hang_up();
+        let told = |_: &mut Lan| guest.console().contains("keep-alive: the peer closed").then_some(());
+        lan.run("the end of the connection", LIMIT, told)?;
+        let exit = guest.wait(LIMIT).map_err(|error| anyhow::anyhow!("{error}"))?;
+        ensure!(exit.success(), "{}", exit.describe());
+        Ok(())
     });
 }

@@ -152,6 +152,13 @@ impl Host {
         self.echo.iter().filter(open).count()
     }
 
+    /// Ends our side of every connection from the guest.
+    pub fn hang_up(&mut self) {
+        for handle in &self.echo {
+            self.sockets.get_mut::<tcp::Socket>(*handle).close();
+        }
+    }
+
     /// Gives each datagram to the name server to `answer`.
     pub fn answer_datagrams(
         &mut self,

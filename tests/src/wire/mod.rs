@@ -207,6 +207,39 @@ impl Lan {
         Ok(())
     }
 
+    /// As [`Lan::ask`], on so many connections whose first packets leave in the same moment.
+    pub fn ask_at_once(&mut self, to: SocketAddr, count: usize, line: &str, limit: Duration) -> Result<Vec<String>> {
+        let what = format!("{count} answers of {to} to {line:?}");
+        let line = format!("{line}\n").into_bytes();
+        let mut open = Vec::new();
+        for _ in 0..count {
+            open.push((self.host.connect(to)?, line.clone(), Vec::new(), false));
+        }
+        let answered = self.run(&what, limit, |lan| {
+            for (socket, unsent, answer, ended) in open.iter_mut().filter(|(.., ended)| !ended) {
+                match lan.host.converse(*socket, unsent, answer) {
+                    Some(Ok(())) => *ended = true,
+                    Some(Err(error)) => return Some(Err(error)),
+                    None => {}
+                }
+            }
+            open.iter().all(|(.., ended)| *ended).then_some(Ok(()))
+        });
+        let unanswered = open.iter().filter(|(.., ended)| !ended).count();
+        open.iter().for_each(|(socket, ..)| self.host.close(*socket));
+        answered
+            .and_then(|answered| answered)
+            .with_context(|| format!("{unanswered} were not answered"))?;
+        open.into_iter()
+            .map(|(_, _, answer, _)| Ok(String::from_utf8(answer)?))
+            .collect()
+    }
+
+    /// Ends our side of every connection from the guest to the echo port.
+    pub fn hang_up(&mut self) {
+        self.host.hang_up();
+    }
+
     /// How many connections from the guest to the echo port are open.
     pub fn connections(&self) -> usize {
         self.host.served()
