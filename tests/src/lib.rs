@@ -4,6 +4,7 @@
 pub mod clients;
 pub mod guest;
 pub mod image;
+pub mod port;
 pub mod process;
 pub mod prometheus;
 pub mod request;
