@@ -2,7 +2,8 @@
 //! cartridge.
 //!
 //! Without arguments every check runs; `only TEXT` runs those whose name contains it. The other modes end in a special
-//! way, for the driver to look at: `panic`, `panic-thread`, `abort`, `exit N`, `farewell`, `environment`, `overflow`, `exhaust`.
+//! way, for the driver to look at: `panic`, `panic-thread`, `abort`, `exit N`, `farewell`, `environment`, `overflow`, `exhaust`,
+//! `fill N`.
 
 mod ending;
 mod files;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         ["abort"] => std::process::abort(),
         ["overflow"] => ending::overflow_the_stack(),
         ["exhaust"] => ending::exhaust_the_heap(),
+        ["fill", mebibytes] => memory::fill(mebibytes.parse().unwrap_or(0)),
         _ => {
             println!("conformance: unknown arguments {arguments:?}; see README.md for the modes");
             ExitCode::from(2)
