@@ -56,6 +56,17 @@ fn a_bad_value_is_named_with_what_was_expected_and_the_default() {
 }
 
 #[test]
+fn a_bad_token_is_reported_without_being_shown() {
+    let file = payload(b"MANAGEMENT_PORT=9000,MANAGEMENT_TOKEN=too-short");
+    let mut launch = launch(&image("apps/hello"));
+    launch.payload = Some(file.path().to_owned());
+    let guest = start_ready(&launch);
+    wait_for(&guest, "MANAGEMENT_TOKEN", guest::READY_LIMIT);
+    serves(&guest);
+    assert!(!guest.console().contains("too-short"), "{}", guest.console());
+}
+
+#[test]
 fn unknown_keys_are_left_to_the_app() {
     let file = payload(b"WEATHER=fine,EMPTY=,EQUATION=a=b");
     let mut launch = launch(&image("apps/hello"));
