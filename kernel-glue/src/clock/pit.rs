@@ -10,7 +10,10 @@ const COMMAND: u16 = 0x43;
 const GATE: u16 = 0x61;
 /// Channel 2, both bytes, mode 0 (count down once, then wrap).
 const ONE_SHOT: u8 = 0xb0;
-const LATCH: u8 = 0x80;
+/// Read-back: latches channel 2's status, then its count.
+const LATCH: u8 = 0xc8;
+/// In the status: the output, which mode 0 raises at the end of the first round and never lowers.
+const OUTPUT: u8 = 0x80;
 
 /// Starts counting down from 65535: 54.9 ms.
 pub fn start() {
@@ -23,12 +26,13 @@ pub fn start() {
     }
 }
 
-/// Counts since [`start`], modulo 65536.
-pub fn elapsed() -> u16 {
+/// Counts since [`start`]; nothing once the counter has wrapped, which no count tells by itself.
+pub fn elapsed() -> Option<u16> {
     // SAFETY: as in start.
-    unsafe {
+    let (status, count) = unsafe {
         write8(COMMAND, LATCH);
-        let low = read8(CHANNEL_2);
-        0xffff - u16::from_le_bytes([low, read8(CHANNEL_2)])
-    }
+        let (status, low) = (read8(CHANNEL_2), read8(CHANNEL_2));
+        (status, u16::from_le_bytes([low, read8(CHANNEL_2)]))
+    };
+    (status & OUTPUT == 0).then_some(0xffff - count)
 }

@@ -24,7 +24,7 @@ const EXACTLY: u8 = 2;
 /// From where on it is measured.
 static START: Guarded<Sample> = Guarded::new(Sample {
     timestamp: 0,
-    counted: 0,
+    counted: None,
     doubt: 0,
 });
 
@@ -38,18 +38,18 @@ const FINENESS: u64 = 4_000;
 /// Readings of the interval timer (1 us or more each) before it is given up.
 const MOST_LOOKS: u32 = 20_000;
 
-/// One reading of the interval timer: the TSC meanwhile, give or take `doubt`.
+/// One reading of the interval timer, none when it has wrapped: the TSC meanwhile, give or take `doubt`.
 #[derive(Clone, Copy)]
 struct Sample {
     timestamp: u64,
-    counted: u64,
+    counted: Option<u64>,
     doubt: u64,
 }
 
 impl Sample {
     fn take() -> Self {
         let before = cpu::timestamp();
-        let counted = pit::elapsed() as u64;
+        let counted = pit::elapsed().map(u64::from);
         let doubt = cpu::timestamp().saturating_sub(before);
         Sample {
             timestamp: before + doubt / 2,
@@ -61,8 +61,8 @@ impl Sample {
     /// TSC ticks a second between `start` and this, if `least` counts have passed and the error is below one in `precision`.
     fn frequency_since(&self, start: &Sample, least: u64, precision: u64) -> Option<u64> {
         let counted = self
-            .counted
-            .checked_sub(start.counted)
+            .counted?
+            .checked_sub(start.counted?)
             .filter(|counted| *counted >= least)?;
         let ticks = self.timestamp.saturating_sub(start.timestamp);
         let precise = (self.doubt + start.doubt).saturating_mul(precision) <= ticks;
@@ -137,7 +137,7 @@ fn measure() {
     let (least, precision) = if exactly { (LONG, FINENESS) } else { (SHORT, ROUGHNESS) };
     if exactly {
         let passed = scale.nanoseconds(cpu::timestamp()) - scale.nanoseconds(start.timestamp);
-        // By the rough clock, to know whether the counter has wrapped.
+        // By the rough clock, so that the counter is read only when it may tell something.
         let expected = (passed as u128 * pit::FREQUENCY as u128 / 1_000_000_000) as u64;
         if expected > LONGEST {
             restart();
@@ -150,7 +150,7 @@ fn measure() {
     if let Some(frequency) = sample.frequency_since(start, least, precision) {
         *scale = scale.at_frequency(cpu::timestamp(), frequency);
         KNOWN.store(if exactly { EXACTLY } else { ROUGHLY }, Relaxed);
-    } else if !exactly && (sample.counted < start.counted || sample.counted > LONGEST || sample.doubt < start.doubt) {
+    } else if !exactly && (sample.counted.is_none_or(|counted| counted > LONGEST) || sample.doubt < start.doubt) {
         // Too late, or the start itself is the spoilt one.
         restart();
     }
