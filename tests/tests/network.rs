@@ -1,21 +1,15 @@
 //! A cartridge on an Ethernet of our own making: addresses, routes, names, leases, and what a network may do badly.
 
 use anyhow::{Context, Result, ensure};
-use cartridge_tests::guest;
-use cartridge_tests::image::image;
 use cartridge_tests::wire::dhcp::{self, Asked};
 use cartridge_tests::wire::router::Router;
+use cartridge_tests::wire::world::{LIMIT, World, at, ensure_answer, ensure_network, on_dhcp};
 use cartridge_tests::wire::{
     ADDRESS, ADDRESS6, BEHIND, ECHO_PORT, FAR, FAR6, GUEST_MAC, LINK_LOCAL, Lan, OTHER_ROUTER, dns,
 };
-use qemu::{Guest, Launch};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
-use tempfile::NamedTempFile;
 
-/// For one exchange with a guest that is there; TCP may have to send something again.
-const LIMIT: Duration = Duration::from_secs(20);
-const PORT: u16 = 8080;
 /// A static address, and the one that a router's prefix makes of the card's (RFC 4291, appendix A).
 const STATIC: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 77);
 const STATIC6: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 0x77);
@@ -35,69 +29,6 @@ const fn made_of_the_card([a, b, c, d]: [u16; 4]) -> Ipv6Addr {
         u16::from_be_bytes([0xfe, m[3]]),
         u16::from_be_bytes([m[4], m[5]]),
     )
-}
-
-/// A guest on a network, and its payload's file.
-struct World {
-    lan: Lan,
-    guest: Guest,
-    _payload: NamedTempFile,
-}
-
-impl World {
-    fn new(payload: &str) -> World {
-        World::of("tests/cartridges/wire", payload, "")
-    }
-
-    fn of(program: &str, payload: &str, arguments: &str) -> World {
-        let file = guest::payload(payload.as_bytes());
-        let mut launch = Launch::new(image(program));
-        launch.payload = Some(file.path().to_owned());
-        launch.deadline = Some(guest::GUEST_DEADLINE);
-        launch.kernel_arguments = arguments.to_owned();
-        let (lan, guest) = Lan::start(launch).unwrap_or_else(|error| panic!("{error:#}"));
-        World {
-            lan,
-            guest,
-            _payload: file,
-        }
-    }
-
-    /// Runs the test's story, and adds the console and the command to an error.
-    fn tell(mut self, story: impl FnOnce(&mut Lan, &Guest) -> Result<()>) {
-        if let Err(error) = story(&mut self.lan, &self.guest) {
-            panic!(
-                "{error:#}\nconsole:\n{}\n{}",
-                self.guest.console(),
-                self.guest.command()
-            );
-        }
-    }
-}
-
-fn on_dhcp(server: dhcp::Server) -> World {
-    let mut world = World::new("");
-    world.lan.dhcp = Some(server);
-    world
-}
-
-fn at(address: impl Into<IpAddr>) -> SocketAddr {
-    SocketAddr::new(address.into(), PORT)
-}
-
-fn ensure_answer(lan: &mut Lan, address: impl Into<IpAddr>, line: &str, expected: &str) -> Result<()> {
-    let answer = lan.ask(at(address), line, LIMIT)?;
-    ensure!(answer == expected, "{line}: {answer:?} instead of {expected:?}");
-    Ok(())
-}
-
-/// What the kernel says of its network has each of the lines.
-fn ensure_network(lan: &mut Lan, address: impl Into<IpAddr>, lines: &[&str]) -> Result<()> {
-    let said = lan.ask_when_ready(at(address), "network", LIMIT)?;
-    for line in lines {
-        ensure!(said.lines().any(|said| said == *line), "no line {line:?} in\n{said}");
-    }
-    Ok(())
 }
 
 #[test]
@@ -347,6 +278,26 @@ fn a_lease_is_renewed_before_it_ends_and_given_up_after() {
         server.silent = false;
         let again = |lan: &mut Lan| (lan.dhcp.as_ref()?.count(Asked::Request) >= 2).then_some(());
         lan.run("a new lease", Duration::from_secs(30), again)?;
+        ensure_network(lan, dhcp::CLIENT, &["state up"])
+    });
+}
+
+#[test]
+fn a_lease_that_its_server_takes_back_is_given_up_at_once() {
+    let mut server = dhcp::Server::default().lease(8);
+    server.takes_back = true;
+    on_dhcp(server).tell(|lan, guest| {
+        let told = |_: &mut Lan| guest.console().contains("lease ended").then_some(());
+        lan.run("the end of the lease", LIMIT, told)?;
+        let server = lan.dhcp.as_mut().context("the server")?;
+        ensure!(
+            server.count(Asked::Renew) == 1 && server.count(Asked::Rebind) == 0,
+            "{:?}",
+            server.asked
+        );
+        server.takes_back = false;
+        let again = |lan: &mut Lan| (lan.dhcp.as_ref()?.count(Asked::Request) == 2).then_some(());
+        lan.run("a new lease", LIMIT, again)?;
         ensure_network(lan, dhcp::CLIENT, &["state up"])
     });
 }

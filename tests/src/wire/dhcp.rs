@@ -24,6 +24,8 @@ pub struct Server {
     options: Vec<(u8, Vec<u8>)>,
     /// Takes messages in, and says nothing.
     pub silent: bool,
+    /// Refuses to prolong a lease (DHCPNAK), as after a move to another network.
+    pub takes_back: bool,
     /// What was asked, and when.
     pub asked: Vec<(Asked, Instant)>,
     offered: Option<u32>,
@@ -47,6 +49,7 @@ impl Default for Server {
             lease_seconds: 3600,
             options: Vec::new(),
             silent: false,
+            takes_back: false,
             asked: Vec::new(),
             offered: None,
         }
@@ -89,6 +92,7 @@ impl Server {
         }
         let kind = match asked {
             Asked::Discover => DhcpMessageType::Offer,
+            Asked::Renew | Asked::Rebind if self.takes_back => DhcpMessageType::Nak,
             Asked::Request | Asked::Renew | Asked::Rebind => DhcpMessageType::Ack,
         };
         self.offered = (asked == Asked::Discover)
@@ -172,6 +176,8 @@ impl Server {
     }
 
     fn message(&self, kind: DhcpMessageType, to: &DhcpRepr) -> Result<Vec<u8>> {
+        // A refusal says nothing more (4.3.1, table 3).
+        let refuses = kind == DhcpMessageType::Nak;
         let options: Vec<DhcpOption> = self
             .options
             .iter()
@@ -187,10 +193,10 @@ impl Server {
             } else {
                 Ipv4Addr::UNSPECIFIED
             },
-            your_ip: CLIENT,
-            server_ip: ADDRESS,
+            your_ip: if refuses { Ipv4Addr::UNSPECIFIED } else { CLIENT },
+            server_ip: Ipv4Addr::UNSPECIFIED,
             router: None,
-            subnet_mask: Some(Ipv4Addr::new(255, 255, 255, 0)),
+            subnet_mask: (!refuses).then_some(Ipv4Addr::new(255, 255, 255, 0)),
             relay_agent_ip: Ipv4Addr::UNSPECIFIED,
             broadcast: to.broadcast,
             requested_ip: None,
@@ -199,10 +205,10 @@ impl Server {
             parameter_request_list: None,
             dns_servers: None,
             max_size: None,
-            lease_duration: Some(self.lease_seconds),
+            lease_duration: (!refuses).then_some(self.lease_seconds),
             renew_duration: None,
             rebind_duration: None,
-            additional_options: &options,
+            additional_options: if refuses { &[] } else { &options },
         };
         let mut bytes = vec![0; repr.buffer_len()];
         repr.emit(&mut DhcpPacket::new_unchecked(&mut bytes[..]))?;

@@ -12,6 +12,7 @@ pub mod dns;
 pub mod frames;
 mod host;
 pub mod router;
+pub mod world;
 
 use anyhow::{Context, Result};
 use cable::Cable;

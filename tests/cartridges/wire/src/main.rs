@@ -6,6 +6,7 @@
 //! | `lookup NAME` | the addresses, in order, or the error |
 //! | `connect ADDRESS` | `echoed` once 4 bytes came back from there, or the error |
 //! | `bytes N` | N bytes |
+//! | `sleep N` | `slept`, after N ms |
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -33,6 +34,10 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
         None if line.trim_end() == "network" => std::fs::read_to_string("/run/cartridge/network"),
         Some(("lookup", name)) => lookup(name),
         Some(("connect", address)) => connect(address),
+        Some(("sleep", milliseconds)) => {
+            thread::sleep(Duration::from_millis(milliseconds.parse().unwrap_or(0)));
+            Ok("slept".into())
+        }
         Some(("bytes", count)) => Ok("x".repeat(count.parse().unwrap_or(0))),
         _ => Ok(format!("what is {line:?}?")),
     };
@@ -40,7 +45,10 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
 }
 
 fn lookup(name: &str) -> io::Result<String> {
-    let addresses: Vec<String> = (name, 0).to_socket_addrs()?.map(|address| address.ip().to_string()).collect();
+    let addresses: Vec<String> = (name, 0)
+        .to_socket_addrs()?
+        .map(|address| address.ip().to_string())
+        .collect();
     Ok(addresses.join(" "))
 }
 
@@ -51,5 +59,9 @@ fn connect(address: &str) -> io::Result<String> {
     stream.write_all(b"ping")?;
     let mut echo = [0; 4];
     stream.read_exact(&mut echo)?;
-    Ok(if echo == *b"ping" { "echoed".into() } else { format!("{echo:?} came back") })
+    Ok(if echo == *b"ping" {
+        "echoed".into()
+    } else {
+        format!("{echo:?} came back")
+    })
 }
