@@ -57,6 +57,33 @@ fn an_address_of_the_payload_is_used_without_dhcp() {
 }
 
 #[test]
+fn name_servers_and_mtu_of_the_payload_hold_beside_dhcp() {
+    let mut world = World::new(&format!("DNS={ADDRESS},MTU=1400"));
+    // The network's own server does not answer, and its MTU is larger.
+    let server = dhcp::Server::default()
+        .with(dhcp::NAME_SERVERS, &[10, 9, 0, 99])
+        .with(dhcp::MTU, &1450u16.to_be_bytes());
+    world.lan.dhcp = Some(server);
+    world.tell(|lan, _| {
+        ensure_network(lan, dhcp::CLIENT, &[&format!("dns {ADDRESS}"), "mtu 1400"])?;
+        let begun = Instant::now();
+        ensure_answer(
+            lan,
+            dhcp::CLIENT,
+            &format!("lookup {}", dns::NAME),
+            &dns::NAME_ADDRESS.to_string(),
+        )?;
+        // The payload's server is asked first.
+        ensure!(
+            begun.elapsed() < Duration::from_millis(900),
+            "after {:?}",
+            begun.elapsed()
+        );
+        Ok(())
+    });
+}
+
+#[test]
 fn ipv6_addresses_of_the_payload_are_used() {
     let world = World::new(&format!(
         "ADDRESS={STATIC}/24,ADDRESS6={STATIC6}/64,GATEWAY6={ADDRESS6}"
