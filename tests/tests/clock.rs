@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 /// Each gives the kernel many occasions to measure its clock while it is stalled.
 const BOOTS: u32 = 3;
 const PINGS: u32 = 12;
+/// For a second. A round of the interval timer that was missed makes it 2 to 6 s; a busy host makes us look late.
+const TOO_SLOW: Duration = Duration::from_millis(1900);
 
 /// Stops and continues QEMU until dropped, as a host does that has other work.
 struct Stalls {
@@ -68,7 +70,7 @@ fn a_host_that_stalls_the_machine_does_not_mislead_its_clock() {
             let took = begun.elapsed();
             println!("boot {boot}: a second took {took:.2?}");
             ensure!(
-                took > Duration::from_millis(950) && took < Duration::from_millis(1400),
+                took > Duration::from_millis(950) && took < TOO_SLOW,
                 "boot {boot}: a second took {took:?}"
             );
             Ok(())

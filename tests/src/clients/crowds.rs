@@ -13,7 +13,7 @@ const BURST: usize = 200;
 const LISTENING_QUEUE: usize = 128;
 /// How often and how long a client of the burst tries.
 const BURST_ATTEMPTS: u32 = 20;
-const BURST_PATIENCE: Duration = Duration::from_secs(2);
+const BURST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Connections that say nothing hinder nobody, and are served when they speak at last.
 pub fn idle(service: &Service) -> Result<String> {
