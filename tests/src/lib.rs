@@ -3,6 +3,7 @@
 
 pub mod clients;
 pub mod guest;
+pub mod host;
 pub mod image;
 pub mod port;
 pub mod process;
