@@ -3,8 +3,11 @@
 
 pub mod clients;
 pub mod guest;
+pub mod host;
 pub mod image;
+pub mod port;
 pub mod process;
 pub mod prometheus;
 pub mod request;
 pub mod target;
+pub mod wire;

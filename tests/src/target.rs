@@ -4,14 +4,14 @@ use crate::clients::client::{Answer, Client};
 use crate::clients::{Service, site, slow};
 use crate::guest;
 use crate::image::{image, workspace};
+use crate::port;
 use crate::process::Process;
 use anyhow::{Context, Result, ensure};
 use qemu::{Guest, Machine};
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 use tempfile::NamedTempFile;
 
 /// Opens the management endpoint; random enough for a test on loopback.
@@ -48,6 +48,8 @@ pub struct Target {
     pub management: SocketAddr,
     running: Running,
     _payload: NamedTempFile,
+    /// Given back when the process has ended: fields are dropped in their order.
+    _port: Option<port::Claim>,
 }
 
 impl App {
@@ -82,7 +84,7 @@ impl Target {
     pub fn start(app: App, place: Place, parameters: &str) -> Result<Target> {
         app.prepare()?;
         let (name, expected) = (format!("{app:?} {place:?}"), app.expected()?);
-        let (service, management, running, payload) = match place {
+        let (service, management, running, payload, port) = match place {
             Place::Process => process(app, parameters)?,
             Place::Machine(machine) => machine_of(app, machine, parameters)?,
         };
@@ -99,6 +101,7 @@ impl Target {
             management,
             running,
             _payload: payload,
+            _port: port,
         })
     }
 
@@ -196,17 +199,19 @@ pub fn manage(address: SocketAddr, method: &str, path: &str, token: Option<&str>
     client.answer().with_context(|| format!("{method} {path}"))
 }
 
-type Started = (SocketAddr, SocketAddr, Running, NamedTempFile);
+type Started = (SocketAddr, SocketAddr, Running, NamedTempFile, Option<port::Claim>);
 
 fn process(app: App, parameters: &str) -> Result<Started> {
     // hello always listens on 8080, as its source says; the others on the ports of their payload.
-    let port = if app == App::Hello { free(8080)? } else { free(0)? };
-    let management = free(0)?;
+    let claim = (app == App::Hello).then(|| port::claim(8080)).transpose()?;
+    let port = if app == App::Hello { 8080 } else { port::free()? };
+    let management = port::free()?;
     let payload = payload(&format!("PORTS={port},"), management, parameters);
     let process = Process::start(app.folder(), Some(payload.path()))?;
     process.wait_for("ready http://", READY_LIMIT)?;
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    Ok((local(port), local(management), Running::Process(process), payload))
+    let running = Running::Process(process);
+    Ok((local(port), local(management), running, payload, claim))
 }
 
 fn machine_of(app: App, machine: Machine, parameters: &str) -> Result<Started> {
@@ -226,24 +231,11 @@ fn machine_of(app: App, machine: Machine, parameters: &str) -> Result<Started> {
         address(MANAGEMENT_PORT)?,
         Running::Guest(guest),
         payload,
+        None,
     ))
 }
 
 fn payload(ports: &str, management: u16, parameters: &str) -> NamedTempFile {
     let text = format!("{ports}MANAGEMENT_PORT={management},MANAGEMENT_TOKEN={TOKEN}{parameters}");
     guest::payload(text.as_bytes())
-}
-
-/// A port on loopback that nobody listens on: this one, or any.
-fn free(port: u16) -> Result<u16> {
-    let end = Instant::now() + Duration::from_secs(60);
-    loop {
-        match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
-            Ok(listener) => return Ok(listener.local_addr()?.port()),
-            Err(error) if Instant::now() > end => {
-                return Err(error).with_context(|| format!("port {port} of this machine is taken; end what uses it"));
-            }
-            Err(_) => thread::sleep(Duration::from_millis(200)),
-        }
-    }
 }

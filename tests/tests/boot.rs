@@ -11,10 +11,13 @@ use std::time::{Duration, Instant};
 
 use cartridge_tests::guest::{self, launch, payload, serves, start, start_ready, wait_for};
 use cartridge_tests::image::{cartridge, image, workspace};
+use cartridge_tests::port;
 use qemu::{Firmware, Launch, Machine, NetworkCard};
 
 /// For an ordered stop of a guest with nothing in flight.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// Until ready. A process may have to be compiled first.
+const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// The cards a machine has a place for.
 fn cards(machine: Machine) -> [NetworkCard; 2] {
@@ -124,27 +127,31 @@ fn a_payload_reaches_the_agent_on_every_machine() {
     }
 }
 
-/// `cartridge run`, and the process id of its QEMU.
+/// `cartridge run` or `cartridge dev`, and the process id of its QEMU or its app.
 struct Run {
     cartridge: Child,
-    qemu: u32,
+    inner: u32,
 }
 
 impl Run {
-    fn hello() -> Run {
+    fn hello(options: &[&str]) -> Run {
         let image = image("apps/hello");
+        let mut words = vec!["run", "--port", "0:8080"];
+        words.extend(options);
+        Run::start(&words, &image)
+    }
+
+    /// Starts the command and waits for its ready line.
+    fn start(words: &[&str], app: &Path) -> Run {
         let mut command = Command::new(cartridge());
-        command
-            .args(["run", "--port", "0:8080"])
-            .arg(image)
-            .current_dir(workspace());
+        command.args(words).arg(app).current_dir(workspace());
         let mut cartridge = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("cartridge starts");
         let lines = both_outputs(&mut cartridge);
-        let until = Instant::now() + guest::READY_LIMIT;
+        let until = Instant::now() + START_LIMIT;
         let mut seen = Vec::new();
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -156,8 +163,10 @@ impl Run {
             }
             seen.push(line);
         }
-        let qemu = child_of(cartridge.id()).expect("a guest that is ready has a QEMU");
-        Run { cartridge, qemu }
+        let inner = child_of(cartridge.id()).expect("what is ready has a process");
+        // Its further output is not looked at, and must not stop it.
+        thread::spawn(move || lines.into_iter().for_each(drop));
+        Run { cartridge, inner }
     }
 
     fn signal(&self, name: &str) {
@@ -171,7 +180,8 @@ impl Run {
     fn ends(mut self, limit: Duration) -> std::process::ExitStatus {
         let until = Instant::now() + limit;
         let status = poll(until, || self.cartridge.try_wait().expect("our child")).expect("cartridge ends");
-        poll(until, || is_gone(self.qemu).then_some(())).unwrap_or_else(|| panic!("QEMU {} is left behind", self.qemu));
+        poll(until, || is_gone(self.inner).then_some(()))
+            .unwrap_or_else(|| panic!("process {} is left behind", self.inner));
         status
     }
 }
@@ -238,17 +248,35 @@ fn poll<T>(until: Instant, mut check: impl FnMut() -> Option<T>) -> Option<T> {
 
 #[test]
 fn ctrl_c_leaves_no_process_behind() {
-    let run = Run::hello();
+    for machine in ["microvm", "q35"] {
+        let run = Run::hello(&["--machine", machine]);
+        run.signal("INT");
+        let status = run.ends(STOP_LIMIT);
+        // A machine with a power button stops in order, and says how its app ended; the other one is cut off.
+        let expected = if machine == "q35" { 0 } else { 130 };
+        assert_eq!(status.code(), Some(expected), "{machine}");
+    }
+}
+
+#[test]
+fn ctrl_c_leaves_no_process_of_dev_behind() {
+    let port = port::free().expect("a free port");
+    let file = payload(format!("PORTS={port}").as_bytes());
+    let file = file.path().to_str().expect("a plain path");
+    let run = Run::start(&["dev", "--payload", file], Path::new("apps/site"));
     run.signal("INT");
-    assert!(
-        !run.ends(STOP_LIMIT).success(),
-        "an interrupted run says so in its exit status"
-    );
+    assert_eq!(run.ends(STOP_LIMIT).code(), Some(0), "it stops in order");
+}
+
+#[test]
+fn the_end_of_its_time_leaves_no_process_behind() {
+    let status = Run::hello(&["--timeout", "3"]).ends(STOP_LIMIT);
+    assert_eq!(status.code(), Some(124), "as timeout(1) says it");
 }
 
 #[test]
 fn a_killed_launcher_leaves_no_process_behind() {
-    let run = Run::hello();
+    let run = Run::hello(&[]);
     run.signal("KILL");
     run.ends(Duration::from_secs(5));
 }

@@ -1,5 +1,6 @@
 //! std behaves in a cartridge as it does on Linux: the same program, the same checks.
 
+use anyhow::Result;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{TcpListener, UdpSocket};
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use cartridge_tests::guest::{GUEST_DEADLINE, start};
 use cartridge_tests::image::{image, workspace};
-use qemu::{Exit, Launch, Machine};
+use cartridge_tests::port;
+use qemu::{Exit, Launch, Machine, NetworkCard};
 
 const PROGRAM: &str = "tests/cartridges/conformance";
 /// All checks take about ten seconds on an idle host.
@@ -68,11 +70,20 @@ fn passed(output: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Answers every TCP connection and every datagram with what it got, until the test ends. Returns its port on loopback.
-fn echo_server() -> io::Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let port = listener.local_addr()?.port();
-    let datagrams = UdpSocket::bind(("127.0.0.1", port))?;
+/// Answers every TCP connection and every datagram with what it got, until the test ends. Returns its port on loopback, the
+/// same for both protocols.
+fn echo_server() -> Result<u16> {
+    let (port, listener, datagrams) = loop {
+        let port = port::free()?;
+        // Another program may have the port for one of the protocols; there are more.
+        let both = (
+            TcpListener::bind(("127.0.0.1", port)),
+            UdpSocket::bind(("127.0.0.1", port)),
+        );
+        if let (Ok(listener), Ok(datagrams)) = both {
+            break (port, listener, datagrams);
+        }
+    };
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             thread::spawn(move || io::copy(&mut &stream, &mut &stream));
@@ -194,4 +205,27 @@ fn without_entropy_a_program_runs_and_requests_for_random_bytes_are_refused() {
         .says("no source of random bytes, requests for them are refused")
         .says("failed to generate random data")
         .ends_with(134);
+}
+
+#[test]
+fn loopback_works_without_a_network_card() {
+    let run = run("-- only tcp/", |launch| launch.card = Some(NetworkCard::None));
+    run.says(" ok, 0 failed").ends_with(0);
+    let checks = passed(&run.console).len();
+    assert!(checks >= 10, "only {checks} checks ran");
+}
+
+/// In a machine of 5000 MiB, no more than 3.5 GiB of which lie below 4 GiB, 4700 can only be had from above as well.
+#[test]
+fn ram_above_4_gib_is_used() {
+    for machine in Machine::ALL {
+        let run = run("-- fill 4700", |launch| {
+            (launch.machine, launch.memory_mib) = (machine, 5000)
+        });
+        run.says("fill: 4672 MiB hold, 73 of 73 blocks").ends_with(0);
+        let highest = run.console.lines().find_map(|line| line.split("up to 0x").nth(1));
+        let highest = highest.and_then(|address| u64::from_str_radix(address.trim_end(), 16).ok());
+        println!("{machine}: up to {highest:x?}");
+        assert!(highest > Some(1 << 32), "{machine}: {}", run.console);
+    }
 }

@@ -105,7 +105,11 @@ fn a_stack_overflow_is_reported() {
 
 #[test]
 fn a_panic_is_reported() {
-    provoke("panic").has("panicked at").has("main.rs:").ends_with(ABORT);
+    provoke("panic")
+        .has("panicked at")
+        .has("on purpose")
+        .names("panic_on_purpose")
+        .ends_with(ABORT);
 }
 
 #[test]
@@ -130,5 +134,8 @@ fn a_preempted_thread_keeps_its_registers_and_lends_them_to_nobody() {
 
 #[test]
 fn an_exhausted_heap_is_reported_as_such() {
-    provoke("heap-exhausted").has("memory").ends_with(OUT_OF_MEMORY);
+    provoke("heap-exhausted")
+        .has("out of memory")
+        .names("exhaust_heap")
+        .ends_with(OUT_OF_MEMORY);
 }

@@ -111,6 +111,8 @@ struct Usage {
     free: f64,
     threads: f64,
     connections: f64,
+    /// Frames that the guest's driver had no room for, since it started.
+    dropped: f64,
 }
 
 impl Usage {
@@ -133,6 +135,7 @@ impl Usage {
             free: figure("cartridge_memory_free_bytes")?,
             threads: figure("cartridge_threads")?,
             connections: figure("cartridge_connections")?,
+            dropped: figure("cartridge_network_dropped_frames_total")?,
         }))
     }
 }
@@ -150,9 +153,18 @@ fn warm_up(target: &Target, app: App) -> Result<Option<Usage>> {
     let end = Instant::now() + SETTLE_LIMIT;
     loop {
         let now = Usage::of(target)?.context("figures")?;
-        if (now.threads <= idle.threads && now.connections <= idle.connections) || Instant::now() > end {
+        if now.threads <= idle.threads && now.connections <= idle.connections {
             return Ok(Some(now));
         }
+        // Else what is lost here would be what all is compared with afterwards.
+        ensure!(
+            Instant::now() < end,
+            "warming up left {} threads (before: {}) and {} connections (before: {})",
+            now.threads,
+            idle.threads,
+            now.connections,
+            idle.connections
+        );
         thread::sleep(LOOK);
     }
 }
@@ -165,6 +177,7 @@ fn settles(target: &Target, before: &Option<Usage>) -> Result<String> {
     let begun = Instant::now();
     loop {
         let now = Usage::of(target)?.context("figures")?;
+        ensure!(now.dropped == 0.0, "the guest dropped {} frames", now.dropped);
         let missing = before.free - now.free;
         if now.threads <= before.threads && now.connections <= before.connections && missing <= MEMORY_SLACK {
             return Ok(format!(

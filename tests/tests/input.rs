@@ -39,12 +39,33 @@ fn an_empty_payload_is_as_none() {
 
 #[test]
 fn a_bad_value_is_named_with_what_was_expected_and_the_default() {
-    boots_with(b"DRAIN_SECONDS=soon", "DRAIN_SECONDS");
-    boots_with(
-        b"MANAGEMENT_PORT=70000,MANAGEMENT_TOKEN=a-token-of-24-characters",
-        "MANAGEMENT_PORT",
-    );
-    boots_with(b"ADDRESS=10.0.2.15/99", "ADDRESS");
+    for (text, expected) in [
+        (
+            "DRAIN_SECONDS=soon",
+            "DRAIN_SECONDS=soon is not a number of seconds from 0 to 3600: using 10",
+        ),
+        (
+            "MANAGEMENT_PORT=70000,MANAGEMENT_TOKEN=a-token-of-24-characters",
+            "MANAGEMENT_PORT=70000 is not a port from 1 to 65535 that is not in PORTS: using no management endpoint",
+        ),
+        (
+            "ADDRESS=10.0.2.15/99",
+            "ADDRESS=10.0.2.15/99 is not an IPv4 address with prefix, as 10.0.2.15/24: using DHCP",
+        ),
+    ] {
+        boots_with(text.as_bytes(), expected);
+    }
+}
+
+#[test]
+fn a_bad_token_is_reported_without_being_shown() {
+    let file = payload(b"MANAGEMENT_PORT=9000,MANAGEMENT_TOKEN=too-short");
+    let mut launch = launch(&image("apps/hello"));
+    launch.payload = Some(file.path().to_owned());
+    let guest = start_ready(&launch);
+    wait_for(&guest, "MANAGEMENT_TOKEN", guest::READY_LIMIT);
+    serves(&guest);
+    assert!(!guest.console().contains("too-short"), "{}", guest.console());
 }
 
 #[test]

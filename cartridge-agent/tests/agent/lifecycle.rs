@@ -1,6 +1,6 @@
 //! The life of a member, from the outside: a process, its log, its ports, its exit status.
 
-use crate::support::{MEMBER, Member, free_port};
+use crate::support::{MEMBER, Member, alone, free_port};
 use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ fn a_member_without_any_platform_starts_and_stops() {
 
 #[test]
 fn a_member_is_active_promptly_after_its_ports_open_and_not_before() {
+    let _alone = alone();
     let (first, second) = (free_port(), free_port());
     let payload = format!("PORTS={first}|{second},LISTEN={first}|{second},LISTEN_AFTER=500");
     let mut member = Member::start(&payload, |_| {});
@@ -73,6 +74,7 @@ fn a_stop_waits_for_work_in_flight() {
 
 #[test]
 fn an_app_that_computes_on_every_thread_is_cut_off_at_the_drain_deadline() {
+    let _alone = alone();
     let mut member = Member::start("THEN=compute,DRAIN_SECONDS=1", |_| {});
     member.wait_for("listening");
     member.signal("TERM");

@@ -1,6 +1,6 @@
 //! The management endpoint, from the outside: real connections, kind and unkind.
 
-use crate::support::{Member, TOKEN, ask, connect, free_port, get, status};
+use crate::support::{Member, TOKEN, alone, ask, connect, free_port, get, status};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -222,6 +222,7 @@ fn a_request_that_does_not_end_is_answered_408() {
 
 #[test]
 fn slow_and_silent_clients_do_not_keep_others_out() {
+    let _alone = alone();
     let (_member, port) = managed("");
     let mut slow: Vec<TcpStream> = (0..50).map(|_| connect(port)).collect();
     for stream in slow.iter_mut().step_by(2) {
@@ -239,6 +240,7 @@ fn slow_and_silent_clients_do_not_keep_others_out() {
 
 #[test]
 fn the_agent_answers_while_the_app_computes_on_every_thread() {
+    let _alone = alone();
     let (mut member, port) = managed("THEN=compute,DRAIN_SECONDS=0");
     for _ in 0..20 {
         let began = Instant::now();
@@ -253,10 +255,16 @@ fn the_agent_answers_while_the_app_computes_on_every_thread() {
 fn a_port_that_is_taken_leaves_the_endpoint_off_and_the_log_says_so() {
     let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let (member, _) = {
-        let mut member = Member::start(&format!("MANAGEMENT_PORT={port},MANAGEMENT_TOKEN={TOKEN}"), |_| {});
-        let line = member.wait_for("no management endpoint").1;
-        (member, line)
-    };
-    drop(member);
+    let mut member = Member::start(&format!("MANAGEMENT_PORT={port},MANAGEMENT_TOKEN={TOKEN}"), |_| {});
+    let (_, line) = member.wait_for("no management endpoint");
+    assert_eq!(line["level"], "error", "{line}");
+    assert!(line["msg"].as_str().unwrap().contains(&port.to_string()), "{line}");
+    member.signal("TERM");
+    assert_eq!(member.wait().code(), Some(0));
+    // The member lived on without it.
+    assert!(
+        member.states().iter().any(|state| state == "Active"),
+        "{:?}",
+        member.log
+    );
 }

@@ -165,12 +165,13 @@ fn measure() {
     let (scale, measurement) = unsafe { (SCALE.get(), MEASUREMENT.get()) };
     let (reference, start) = (measurement.reference, measurement.start);
     let first = KNOWN.load(Relaxed) == NOT_AT_ALL;
-    let passed = scale.span(cpu::timestamp().saturating_sub(start.timestamp));
-    if !first && passed < LONG {
+    if !first && scale.span(cpu::timestamp().saturating_sub(start.timestamp)) < LONG {
         return;
     }
     let sample = Sample::take(reference);
     let ticks = sample.timestamp.saturating_sub(start.timestamp);
+    // By the sample's own time: the host may have stalled the machine just before it, and the counter may have wrapped.
+    let passed = scale.span(ticks);
     let counts = reference.counts(start.counter, sample.counter);
     let (too_late, precision, then) = if first {
         (ticks > MOST_TICKS, ROUGHNESS, ROUGHLY)

@@ -3,14 +3,17 @@
 use super::client::Client;
 use super::closing::{PAUSE, on_threads};
 use super::{REQUEST, Service};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+const BURST: usize = 200;
+/// What std's listeners let wait to be accepted (its backlog is 128).
+const LISTENING_QUEUE: usize = 128;
 /// How often and how long a client of the burst tries.
 const BURST_ATTEMPTS: u32 = 20;
-const BURST_PATIENCE: Duration = Duration::from_secs(2);
+const BURST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Connections that say nothing hinder nobody, and are served when they speak at last.
 pub fn idle(service: &Service) -> Result<String> {
@@ -50,10 +53,12 @@ fn open(service: &Service, count: usize) -> Result<Vec<Client>> {
 
 /// 200 threads connect in the same moment. A host whose listening queue overflows (see the module above) may drop the last
 /// packet of a handshake: its client believes to be connected and is heard only many seconds later. So a client that hears
-/// nothing asks again on a new connection, and the report says how many had to.
+/// nothing asks again on a new connection, and the report says how many had to. Without QEMU's queue of 1, only those may have
+/// to that do not fit the server's own. That a machine itself leaves nobody unheard is proved without a host's queue between,
+/// by `network::two_hundred_connections_in_the_same_moment_are_all_answered`.
 pub fn burst(service: &Service) -> Result<String> {
     let seen = Mutex::new((Duration::ZERO, 0));
-    on_threads(200, |thread| {
+    on_threads(BURST, |thread| {
         let begun = Instant::now();
         let again = ask_until_heard(service).with_context(|| format!("client {thread}"))?;
         let mut seen = seen.lock().expect("no client panicked");
@@ -62,6 +67,15 @@ pub fn burst(service: &Service) -> Result<String> {
     })?;
     service.serves()?;
     let (slowest, again) = *seen.lock().expect("no client panicked");
+    let allowed = if service.behind_qemu {
+        BURST
+    } else {
+        BURST - LISTENING_QUEUE
+    };
+    ensure!(
+        again <= allowed,
+        "{again} of {BURST} had to ask again; at most {allowed} may"
+    );
     Ok(format!(
         "all answered, the last after {slowest:.2?}; {again} had to ask again"
     ))

@@ -42,7 +42,8 @@ fn wrk(service: &Service, connections: u32) -> Result<String> {
 }
 
 /// How many connections got no answer within wrk's time-out. wrk opens them all at once, so the host's queue may overflow
-/// and leave some half-open (see the module above). No other socket error has such an excuse.
+/// and leave some half-open (see the module above); the machine itself leaves nobody unheard, as the suite `network` proves
+/// without such a queue. No other socket error has such an excuse.
 fn unheard(output: &str) -> Result<u32> {
     let Some(line) = output
         .lines()

@@ -3,7 +3,7 @@
 //!
 //! Without arguments every check runs; `only TEXT` runs those whose name contains it. The other modes end in a special
 //! way, for the driver to look at: `panic`, `panic-thread`, `abort`, `exit N`, `unfinished N`, `farewell`, `environment`,
-//! `overflow`, `exhaust`.
+//! `overflow`, `exhaust`, `reserve N`, `fill N`.
 
 mod ending;
 mod files;
@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         ["overflow"] => ending::overflow_the_stack(),
         ["exhaust"] => ending::exhaust_the_heap(),
         ["reserve", gibibytes] => ending::reserve(gibibytes),
+        ["fill", mebibytes] => memory::fill(mebibytes.parse().unwrap_or(0)),
         _ => {
             println!("conformance: unknown arguments {arguments:?}; see README.md for the modes");
             ExitCode::from(2)

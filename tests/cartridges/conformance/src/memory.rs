@@ -4,6 +4,7 @@ use crate::report::{Check, Outcome};
 use crate::{ensure, ensure_eq};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::thread;
 
 pub const CHECKS: &[Check] = &[
@@ -152,4 +153,38 @@ fn collections() -> Outcome {
     numbers.sort_unstable();
     ensure!(numbers.is_sorted(), "sorting failed");
     Ok(())
+}
+
+/// Takes so many MiB in blocks of 64, writes into the first page of each, and reads all back: blocks that shared their
+/// memory would show it.
+pub fn fill(mebibytes: usize) -> ExitCode {
+    const BLOCK: usize = 64;
+    let mut blocks: Vec<Vec<u64>> = Vec::new();
+    for number in 0..mebibytes / BLOCK {
+        let mut block = Vec::new();
+        if let Err(error) = block.try_reserve_exact((BLOCK << 20) / size_of::<u64>()) {
+            println!("fill: block {number}: {error}");
+            return ExitCode::FAILURE;
+        }
+        block.extend((0..4096 / size_of::<u64>()).map(|word| pattern(number, word)));
+        blocks.push(block);
+    }
+    let holds = |(number, block): (usize, &Vec<u64>)| {
+        block
+            .iter()
+            .enumerate()
+            .all(|(word, value)| *value == pattern(number, word))
+    };
+    let good = blocks.iter().enumerate().filter(|pair| holds(*pair)).count();
+    let highest = blocks.iter().map(|block| block.as_ptr().addr()).max().unwrap_or(0);
+    println!(
+        "fill: {} MiB hold, {good} of {} blocks, up to {highest:#x}",
+        good * BLOCK,
+        blocks.len()
+    );
+    ExitCode::from(u8::from(good != blocks.len()))
+}
+
+fn pattern(block: usize, word: usize) -> u64 {
+    ((block as u64) << 32 | word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -39,8 +39,13 @@ fn sleeping() -> Outcome {
             over.push(slept - asked);
         }
         over.sort();
-        let (median, most) = (over[4], over[8]);
-        println!("a sleep of {asked:?} lasts {median:?} longer in the median, {most:?} at most");
+        let (least, median, most) = (over[0], over[4], over[8]);
+        println!("a sleep of {asked:?} lasts {least:?} longer at least, {median:?} in the median, {most:?} at most");
+        // A clock that ticks by the 4 or 10 ms would be late by most of a tick each time; a busy host only now and then.
+        ensure!(
+            least < Duration::from_millis(2),
+            "{asked:?} took {least:?} longer at least"
+        );
         ensure!(
             median < Duration::from_millis(15),
             "{asked:?} took {median:?} longer in the median"
