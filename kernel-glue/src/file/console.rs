@@ -4,7 +4,9 @@ use crate::errno::Result;
 use crate::object::{Events, Object, Stat};
 use crate::{clock, console, thread};
 
-/// Bytes of a line for which other threads of the writer's priority wait.
+/// Bytes written between two chances for threads of the writer's priority.
+const LINES: usize = 256;
+/// Bytes of a line for which they wait longer.
 const LINE: usize = 4096;
 /// How long a console that is behind (a full pipe, say) is waited for before output is lost, nanoseconds.
 const PATIENCE: u64 = 200_000_000;
@@ -12,18 +14,26 @@ const PATIENCE: u64 = 200_000_000;
 /// Prints `bytes`. Threads of the same priority do not come between the beginning of a line and its end (unless it is very
 /// long). More urgent ones, the agent's, and the kernel itself do: they begin a line of their own then. Neither they nor
 /// packets may wait for a page of text (a serial port takes 87 us a byte), so they are seen to after every few bytes.
-pub fn print(bytes: &[u8]) {
+pub fn print(mut bytes: &[u8]) {
     let mut begun = 0;
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        for piece in line.chunks(console::PIECE) {
+    while !bytes.is_empty() {
+        // Up to the end of the last line that fits, or a part of a longer one.
+        let most = &bytes[..bytes.len().min(LINES)];
+        let newline = most.iter().rposition(|byte| *byte == b'\n');
+        let lines;
+        (lines, bytes) = bytes.split_at(newline.map_or(most.len(), |at| at + 1));
+        for piece in lines.chunks(console::PIECE) {
             let patient_until = clock::now() + PATIENCE;
-            while !console::is_ready() && clock::now() < patient_until {
+            loop {
                 thread::breathe(false);
+                if console::is_ready() || clock::now() >= patient_until {
+                    break;
+                }
             }
             console::write(piece);
-            begun = if piece.ends_with(b"\n") { 0 } else { begun + piece.len() };
-            thread::breathe(begun == 0 || begun >= LINE);
         }
+        begun = if newline.is_some() { 0 } else { begun + lines.len() };
+        thread::breathe(begun == 0 || begun >= LINE);
     }
 }
 
