@@ -198,7 +198,7 @@ impl Scheduler {
 
     /// Puts a thread behind the others of its priority, or, if its turn is not over yet, before them.
     pub fn make_ready(&mut self, thread: *mut Thread, turn_over: bool) {
-        // SAFETY: the thread is alive, and so is the current one (if any).
+        // SAFETY: the thread is alive (and so not null), as is the current one (if any), and only the critical section touches them.
         unsafe {
             (*thread).state = State::Ready;
             let priority = (*thread).priority;
