@@ -13,7 +13,12 @@ use smoltcp::time::Duration;
 const RESERVE: u64 = 256 << 10;
 
 /// Free memory (bytes) from which a connection gets buffers of this size (bytes, each direction).
-const BUFFER_SIZES: [(u64, usize); 4] = [(256 << 20, 65536), (32 << 20, 32768), (2 << 20, 8192), (RESERVE, 4096)];
+const BUFFER_SIZES: [(u64, usize); 4] = [(256 << 20, 65535), (32 << 20, 32768), (2 << 20, 8192), (RESERVE, 4096)];
+
+/// smoltcp scales the window of a larger buffer (RFC 7323 2.3), but not that of its SYN|ACK (2.2): until its next segment it then
+/// takes bytes that have no room in the buffer, and panics when the gap before them closes.
+const GREATEST_BUFFER: usize = u16::MAX as usize;
+const _: () = assert!(BUFFER_SIZES[0].1 <= GREATEST_BUFFER);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LinkId {

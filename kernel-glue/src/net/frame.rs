@@ -68,7 +68,8 @@ fn ipv4(packet: &[u8], wire: bool) -> Kind {
         return Kind::Other;
     };
     let (source, destination) = (ipv4_address(&header[12..16]), ipv4_address(&header[16..20]));
-    if wire && (source.is_loopback() || destination.is_loopback()) {
+    // Nobody can be answered at 0.0.0.0, and smoltcp panics when it tries. It is the source of DHCP clients only.
+    if wire && (source.is_loopback() || source.is_unspecified() || destination.is_loopback()) {
         return Kind::Martian;
     }
     let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0;
@@ -204,8 +205,10 @@ mod tests {
         assert_eq!(classify(&framed, true), Kind::Tcp { flow, opens: true });
         framed[14 + 20 + 13] = 0x12;
         assert_eq!(classify(&framed, true), Kind::Tcp { flow, opens: false });
-        framed[14 + 12] = 127;
-        assert_eq!(classify(&framed, true), Kind::Martian);
+        for source in [[127, 0, 0, 1], [0, 0, 0, 0]] {
+            framed[14 + 12..14 + 16].copy_from_slice(&source);
+            assert_eq!(classify(&framed, true), Kind::Martian);
+        }
     }
 
     #[test]

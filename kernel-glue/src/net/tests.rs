@@ -17,6 +17,8 @@ use std::string::String;
 use std::string::ToString;
 use std::vec::Vec;
 
+mod hostile;
+mod raw;
 mod world;
 use world::*;
 

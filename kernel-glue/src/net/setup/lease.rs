@@ -39,7 +39,8 @@ impl Lease {
                 }
             }
         }
-        for (slot, server) in self.servers.iter_mut().zip(&config.dns_servers) {
+        let servers = config.dns_servers.iter().filter(|server| is_host(**server));
+        for (slot, server) in self.servers.iter_mut().zip(servers) {
             *slot = Some(IpAddr::V4(*server));
         }
     }
@@ -58,10 +59,17 @@ impl Lease {
                 }
                 via = route.destination;
             }
-            add(IpCidr::Ipv4(Ipv4Cidr::new(route.destination, route.prefix)), via.into());
+            if is_host(via) {
+                add(IpCidr::Ipv4(Ipv4Cidr::new(route.destination, route.prefix)), via.into());
+            }
         }
-        if let Some(router) = router {
+        if let Some(router) = router.filter(|router| is_host(*router)) {
             add(EVERYWHERE4, router.into());
         }
     }
+}
+
+/// Whether a machine other than this one can have the address. smoltcp panics when a packet's next hop is not a unicast address.
+fn is_host(address: Ipv4Address) -> bool {
+    IpAddress::Ipv4(address).is_unicast() && !address.is_loopback()
 }
