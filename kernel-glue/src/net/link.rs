@@ -1,6 +1,7 @@
 //! smoltcp's view of a network device, and the loopback device.
 
 use super::device::{Counters, NetworkDevice};
+use super::frame::ETHERNET_HEADER;
 use super::system;
 use crate::heap::{self, Box, Vec};
 use core::cell::RefCell;
@@ -15,7 +16,6 @@ pub const MAX_MTU: usize = 1500;
 pub const LOOPBACK_MTU: usize = 9000;
 /// Packets that may wait on loopback before senders have to.
 const LOOPBACK_QUEUE: usize = 64;
-const ETHERNET_HEADER: usize = 14;
 
 /// A device with the smoltcp interface on it.
 pub struct Link {
@@ -27,16 +27,10 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new(
-        device: &'static dyn NetworkDevice,
-        address: HardwareAddress,
-        mtu: usize,
-        slaac: bool,
-    ) -> Option<Box<Link>> {
+    pub fn new(device: &'static dyn NetworkDevice, address: HardwareAddress, mtu: usize) -> Option<Box<Link>> {
         let ethernet = matches!(address, HardwareAddress::Ethernet(_));
         let mut config = Config::new(address);
         config.random_seed = system::random();
-        config.slaac = slaac;
         let mut port = Port {
             device,
             frame: None,
@@ -66,7 +60,7 @@ pub fn instant(nanoseconds: u64) -> Instant {
     Instant::from_micros((nanoseconds / 1000) as i64)
 }
 
-/// Nanoseconds; rounded up so that a timer is due when it is reached.
+/// Nanoseconds, of a time that [`instant`] may have given.
 pub fn nanoseconds(instant: Instant) -> u64 {
     (instant.total_micros() as u64).saturating_mul(1000)
 }

@@ -66,7 +66,7 @@ fn wait_for_servers(stack: &Stack) -> Result<Servers> {
         }
         match inner.setup.state(&inner.links) {
             State::Absent => Err(Errno::ENETDOWN.into()),
-            _ if inner.setup.may_come(false, now) => Err(Stop::wait(inner.setup.channel())),
+            _ if inner.setup.may_come(false) => Err(Stop::wait(inner.setup.channel())),
             _ => Err(Errno::EAGAIN.into()),
         }
     })

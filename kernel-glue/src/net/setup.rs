@@ -4,13 +4,15 @@
 //! socket call that needs it.
 
 mod lease;
+mod routers;
 
 use self::lease::Lease;
+use self::routers::Advertised;
 use super::connection::LinkId;
 use super::device::NetworkDevice;
 use super::dhcp_options::{CLASSLESS_ROUTES, ClasslessRoutes, INTERFACE_MTU, REQUESTED};
-use super::frame::Flow;
-use super::link::{Link, MAX_MTU, instant};
+use super::frame::{ETHERNET_HEADER, Flow};
+use super::link::{Link, MAX_MTU};
 use super::lone::{Lone, bytes, lend};
 use super::stack::Links;
 use super::system;
@@ -28,24 +30,24 @@ use smoltcp::wire::{
 };
 
 const SECOND: u64 = 1_000_000_000;
-/// After this long without a DHCP answer the user is told (ns).
-const PATIENCE: u64 = 5 * SECOND;
-/// smoltcp solicits routers three times, 4 s apart; after that its timer would stand still in the past (ns).
-const SOLICITING: u64 = 12 * SECOND;
+/// After this long without an answer the user is told, and nobody waits for an address any more (ns).
+pub const PATIENCE: u64 = 5 * SECOND;
 /// Longest pause between two DHCP discoveries.
 const LONGEST_PAUSE: u64 = 64;
 
 pub struct Setup {
     asked: bool,
-    /// When the network was asked for, ns.
+    /// When the network, or DHCP, was asked for, ns.
     since: u64,
+    /// [`PATIENCE`] is not over yet.
+    patient: bool,
     /// For IPv4 and IPv6.
     stated: [Option<Static>; 2],
     dhcp: Option<Lone<Vec<u8>>>,
     lease: Option<Lease>,
+    advertised: Advertised,
     /// Told the user that there is no device, or no DHCP answer.
     warned: bool,
-    soliciting_since: Option<u64>,
     dhcp_due: u64,
 }
 
@@ -66,11 +68,12 @@ impl Setup {
         Setup {
             asked: false,
             since: 0,
+            patient: false,
             stated: [None, None],
             dhcp: None,
             lease: None,
+            advertised: Advertised::new(),
             warned: false,
-            soliciting_since: None,
             dhcp_due: u64::MAX,
         }
     }
@@ -84,7 +87,7 @@ impl Setup {
     pub fn need(&mut self, links: &mut Links, now: u64) {
         if !self.asked {
             // Failure leaves the state at absent, which every later call reports.
-            let _ = self.start(links, now).and_then(|()| self.start_dhcp());
+            let _ = self.start(links, now).and_then(|()| self.start_dhcp(now));
             self.step(links, now);
         }
     }
@@ -111,9 +114,9 @@ impl Setup {
                     self.set_dhcp(None);
                 }
             } else {
-                self.start_dhcp()?;
+                self.start_dhcp(now)?;
             }
-            self.apply(links, now);
+            self.apply(links);
             self.step(links, now);
         }
         Ok(())
@@ -121,14 +124,20 @@ impl Setup {
 
     fn start(&mut self, links: &mut Links, now: u64) -> Result<()> {
         if !self.asked {
-            (self.asked, self.since) = (true, now);
-            self.open(links, MAX_MTU, true, now)?;
+            self.asked = true;
+            self.open(links, MAX_MTU)?;
+            self.be_patient(now);
+            self.advertised.solicit(now);
         }
         links.outside.as_ref().map(|_| ()).ok_or(Errno::ENETDOWN)
     }
 
+    fn be_patient(&mut self, now: u64) {
+        (self.since, self.patient) = (now, true);
+    }
+
     /// Puts a fresh interface on the device.
-    fn open(&mut self, links: &mut Links, mtu: usize, slaac: bool, now: u64) -> Result<()> {
+    fn open(&mut self, links: &mut Links, mtu: usize) -> Result<()> {
         let usable = |nic: &&'static dyn NetworkDevice| EthernetAddress(nic.mac_address()).is_unicast();
         let Some(nic) = links.nic.filter(usable) else {
             if !core::mem::replace(&mut self.warned, true) {
@@ -141,15 +150,15 @@ impl Setup {
         };
         let mtu = mtu.min(nic.mtu()).min(MAX_MTU);
         let address = HardwareAddress::Ethernet(EthernetAddress(nic.mac_address()));
-        links.outside = Some(Link::new(nic, address, mtu, slaac).ok_or(Errno::ENOBUFS)?);
-        self.soliciting_since = slaac.then_some(now);
+        links.outside = Some(Link::new(nic, address, mtu).ok_or(Errno::ENOBUFS)?);
         self.apply_addresses(links);
         Ok(())
     }
 
-    fn start_dhcp(&mut self) -> Result<()> {
+    fn start_dhcp(&mut self, now: u64) -> Result<()> {
         self.stated[0] = None;
         if self.dhcp.is_none() {
+            self.be_patient(now);
             let mut packet = bytes(MAX_MTU).ok_or(Errno::ENOBUFS)?;
             let mut socket = dhcpv4::Socket::new();
             socket.set_parameter_request_list(REQUESTED);
@@ -169,19 +178,12 @@ impl Setup {
         self.dhcp = dhcp;
     }
 
-    /// Moves DHCP and the interface's own timers along.
+    /// Moves DHCP and the solicitation of routers along.
     pub fn step(&mut self, links: &mut Links, now: u64) {
-        if self.soliciting_since.is_some_and(|since| now >= since + SOLICITING) {
-            self.stop_soliciting(links, now);
-        }
         let Some(link) = links.outside.as_deref_mut() else {
             return;
         };
-        let before = link.interface.ip_addrs().len();
-        link.interface.poll_maintenance(instant(now));
-        if before != link.interface.ip_addrs().len() {
-            system::wake(self.channel());
-        }
+        let ended = self.advertised.step(link.device, now);
         self.dhcp_due = u64::MAX;
         if let Some(dhcp) = &mut self.dhcp {
             // Pauses as long as the time already waited: 1, 2, 4 ... s.
@@ -192,35 +194,24 @@ impl Setup {
             dhcp.get_mut::<dhcpv4::Socket>().set_retry_config(retry);
             self.dhcp_due = link.pump(dhcp.set(), now);
         }
-        self.take_lease(links, now);
-        self.warn_if_unanswered(links, now);
+        if self.take_lease(now) || ended {
+            self.apply(links);
+        }
+        self.end_patience(links, now);
     }
 
     pub fn deadline(&self) -> u64 {
-        let waiting = self.dhcp.is_some() && self.lease.is_none() && !self.warned;
-        let warning = if waiting { self.since + PATIENCE } else { u64::MAX };
-        let soliciting = self.soliciting_since.map_or(u64::MAX, |since| since + SOLICITING);
-        self.dhcp_due.min(warning).min(soliciting)
+        let patience = if self.patient { self.since + PATIENCE } else { u64::MAX };
+        self.dhcp_due.min(patience).min(self.advertised.deadline())
     }
 
-    fn stop_soliciting(&mut self, links: &mut Links, now: u64) {
-        self.soliciting_since = None;
-        let Some(link) = &links.outside else { return };
-        if !has_global6(link, self.stated[1].as_ref()) {
-            let _ = self.open(links, link.mtu, false, now);
-        }
-    }
-
-    /// A router speaks up: listen to it, though none had answered at first.
-    pub fn router_seen(&mut self, links: &mut Links, now: u64) {
-        if self.soliciting_since.is_some() {
-            // Answered: smoltcp now waits for lifetimes to end, and its timer moves.
-            self.soliciting_since = None;
-        } else if let Some(link) = &links.outside
-            && !has_global6(link, None)
+    /// A router speaks up.
+    pub fn router_ingress(&mut self, links: &mut Links, frame: &[u8], now: u64) {
+        if let Some(link) = &links.outside
+            && let Some(packet) = frame.get(ETHERNET_HEADER..)
+            && let Some(()) = self.advertised.take(packet, link.device.mac_address(), now)
         {
-            let _ = self.open(links, link.mtu, true, now);
-            self.soliciting_since = Some(now);
+            self.apply(links);
         }
     }
 
@@ -238,8 +229,9 @@ impl Setup {
         true
     }
 
-    fn take_lease(&mut self, links: &mut Links, now: u64) {
-        let Some(dhcp) = &mut self.dhcp else { return };
+    /// Whether DHCP has news.
+    fn take_lease(&mut self, now: u64) -> bool {
+        let Some(dhcp) = &mut self.dhcp else { return false };
         match dhcp.get_mut::<dhcpv4::Socket>().poll() {
             Some(dhcpv4::Event::Configured(config)) => {
                 if core::mem::take(&mut self.warned) {
@@ -251,16 +243,21 @@ impl Setup {
                 system::warn(format_args!(
                     "the DHCP lease ended and was not renewed: asking for a new address"
                 ));
-                (self.lease, self.since, self.warned) = (None, now, false);
+                (self.lease, self.warned) = (None, false);
+                self.be_patient(now);
             }
-            _ => return,
+            _ => return false,
         }
-        self.apply(links, now);
+        true
     }
 
-    fn warn_if_unanswered(&mut self, links: &Links, now: u64) {
-        let waiting = self.dhcp.is_some() && self.lease.is_none() && !self.warned;
-        if waiting && now >= self.since + PATIENCE {
+    /// Once the patience is over, whoever waits for an address is told that it may not come.
+    fn end_patience(&mut self, links: &Links, now: u64) {
+        if !self.patient || now < self.since + PATIENCE {
+            return;
+        }
+        self.patient = false;
+        if self.dhcp.is_some() && self.lease.is_none() {
             self.warned = true;
             let link_down = links.nic.is_some_and(|nic| !nic.link_up());
             let hint = if link_down { "; the device's link is down" } else { "" };
@@ -268,20 +265,23 @@ impl Setup {
                 "no DHCP answer after 5 s{hint}: there is no IPv4 address yet, asking on with longer pauses; check the \
                  network's DHCP server or give ADDRESS and GATEWAY in the payload"
             ));
-            system::wake(self.channel());
         }
+        system::wake(self.channel());
     }
 
     /// Puts the configuration into effect and wakes who waits for it.
-    fn apply(&mut self, links: &mut Links, now: u64) {
+    fn apply(&mut self, links: &mut Links) {
         let mut mtu = links.nic.map_or(MAX_MTU, |nic| nic.mtu()).min(MAX_MTU);
         for given in self.stated.iter().flatten() {
             mtu = mtu.min(given.mtu.unwrap_or(MAX_MTU));
         }
-        mtu = mtu.min(self.lease.as_ref().and_then(|lease| lease.mtu).unwrap_or(MAX_MTU));
+        let leased = self.lease.as_ref().and_then(|lease| lease.mtu);
+        for given in [leased, self.advertised.mtu].iter().flatten() {
+            mtu = mtu.min(*given);
+        }
         match &links.outside {
             // The MTU of an interface is fixed when it is made.
-            Some(link) if link.mtu != mtu => drop(self.open(links, mtu, self.soliciting_since.is_some(), now)),
+            Some(link) if link.mtu != mtu => drop(self.open(links, mtu)),
             _ => self.apply_addresses(links),
         }
         system::wake(self.channel());
@@ -291,23 +291,28 @@ impl Setup {
         let Some(link) = links.outside.as_deref_mut() else {
             return;
         };
-        let own = link_local(link.device.mac_address());
-        let stated6 = self.stated[1].as_ref().map(cidr);
+        let own = Ipv6Cidr::new(link_local(link.device.mac_address()), 64);
+        let stated = |v6: bool| self.stated[v6 as usize].as_ref().map(cidr);
         let leased = self.lease.as_ref().map(|lease| IpCidr::Ipv4(lease.address));
-        let four = self.stated[0].as_ref().map(cidr).or(leased);
-        link.interface.update_ip_addrs(|addresses| {
-            let advertised = core::mem::take(addresses);
-            for cidr in [four, Some(own), stated6].iter().flatten() {
-                let _ = addresses.push(*cidr);
-            }
-            for cidr in &advertised {
-                if matches!(cidr, IpCidr::Ipv6(_)) && !addresses.contains(cidr) {
+        let advertised = |index: usize| self.advertised.prefixes[index].map(|prefix| IpCidr::Ipv6(prefix.address));
+        let wanted = [
+            stated(false).or(leased),
+            Some(own.into()),
+            stated(true),
+            advertised(0),
+            advertised(1),
+        ];
+        // Each change makes the interface forget its neighbours.
+        if !wanted.iter().flatten().eq(link.interface.ip_addrs()) {
+            link.interface.update_ip_addrs(|addresses| {
+                addresses.clear();
+                for cidr in wanted.iter().flatten() {
                     let _ = addresses.push(*cidr);
                 }
-            }
-        });
+            });
+        }
         link.interface.routes_mut().update(|routes| {
-            routes.retain(|route| matches!(route.cidr, IpCidr::Ipv6(_)) && self.stated[1].is_none());
+            routes.clear();
             let mut dropped = 0;
             let mut add = |cidr, via_router| {
                 let route = Route {
@@ -318,12 +323,14 @@ impl Setup {
                 };
                 dropped += routes.push(route).is_err() as usize;
             };
-            for gateway in self.stated.iter().flatten().filter_map(|given| given.gateway) {
-                let everywhere = match gateway {
-                    IpAddr::V4(_) => EVERYWHERE4,
-                    IpAddr::V6(_) => IpCidr::Ipv6(Ipv6Cidr::new(Ipv6Address::UNSPECIFIED, 0)),
-                };
-                add(everywhere, gateway.into());
+            let [four, six] = &self.stated;
+            let gateway = |given: &Option<Static>| given.as_ref().and_then(|given| given.gateway);
+            if let Some(gateway) = gateway(four) {
+                add(EVERYWHERE4, gateway.into());
+            }
+            let router = self.advertised.router.map(|router| IpAddr::V6(router.address));
+            if let Some(gateway) = gateway(six).or(router) {
+                add(EVERYWHERE6, gateway.into());
             }
             if let Some(lease) = &self.lease {
                 lease.routes(&mut add);
@@ -365,13 +372,13 @@ impl Setup {
     }
 
     /// Whether waiting may still bring an address of the family.
-    pub fn may_come(&self, v6: bool, now: u64) -> bool {
+    pub fn may_come(&self, v6: bool) -> bool {
         let asked_for = if v6 {
-            self.soliciting_since.is_some()
+            self.advertised.is_soliciting()
         } else {
             self.dhcp.is_some() && self.lease.is_none()
         };
-        asked_for && now < self.since + PATIENCE
+        self.patient && asked_for
     }
 
     /// What `/run/cartridge/network` reads as.
@@ -409,16 +416,6 @@ impl Setup {
 
 fn line(out: &mut dyn Write, name: &str, value: &dyn Display) -> core::fmt::Result {
     writeln!(out, "{name} {value}")
-}
-
-/// Whether the link has an IPv6 address for the outside, other than this one.
-#[inline(never)]
-fn has_global6(link: &Link, except: Option<&Static>) -> bool {
-    let is_global = |cidr: &IpCidr| matches!(cidr, IpCidr::Ipv6(cidr) if !is_link_local(cidr.address()));
-    let addresses = link.interface.ip_addrs().iter();
-    addresses
-        .filter(|cidr| is_global(cidr))
-        .any(|cidr| except.is_none_or(|given| cidr.address() != given.address.into()))
 }
 
 const LOOPBACK: &[IpCidr] = &[
@@ -471,12 +468,13 @@ fn cidr(given: &Static) -> IpCidr {
 }
 
 const EVERYWHERE4: IpCidr = IpCidr::Ipv4(Ipv4Cidr::new(Ipv4Address::UNSPECIFIED, 0));
+const EVERYWHERE6: IpCidr = IpCidr::Ipv6(Ipv6Cidr::new(Ipv6Address::UNSPECIFIED, 0));
 
 /// fe80::/64 with the device's EUI-64 (RFC 4291 2.5.6 and appendix A).
-fn link_local(mac: [u8; 6]) -> IpCidr {
+fn link_local(mac: [u8; 6]) -> Ipv6Address {
     let [a, b, c, d, e, f] = mac;
     let octets = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f];
-    IpCidr::Ipv6(Ipv6Cidr::new(Ipv6Address::from_octets(octets), 64))
+    Ipv6Address::from_octets(octets)
 }
 
 fn is_link_local(address: Ipv6Address) -> bool {

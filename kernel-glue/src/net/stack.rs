@@ -72,7 +72,7 @@ impl Stack {
     #[inline(never)]
     pub fn new(nic: Option<&'static dyn NetworkDevice>) -> Option<Stack> {
         let device: &'static Loopback = Box::leak(heap::try_box(Loopback::new())?);
-        let mut loopback = Link::new(device, HardwareAddress::Ip, LOOPBACK_MTU, false)?;
+        let mut loopback = Link::new(device, HardwareAddress::Ip, LOOPBACK_MTU)?;
         super::setup::configure_loopback(&mut loopback.interface);
         let inner = Inner {
             links: Links {
@@ -225,11 +225,7 @@ impl Inner {
                 // It may be the answer that senders wait for.
                 self.timers(now, true);
             }
-            Kind::RouterAdvertisement => {
-                self.setup.router_seen(&mut self.links, now);
-                self.deliver_to_none(link, frame, now);
-                self.setup.step(&mut self.links, now);
-            }
+            Kind::RouterAdvertisement => self.setup.router_ingress(&mut self.links, frame, now),
             Kind::Unreachable { udp, flow, port } => self.unreachable(udp, &flow, port, now),
             Kind::Other => self.deliver_to_none(link, frame, now),
             Kind::Martian => {}

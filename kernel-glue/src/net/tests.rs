@@ -19,6 +19,7 @@ use std::vec::Vec;
 
 mod hostile;
 mod raw;
+mod routers;
 mod world;
 use world::*;
 

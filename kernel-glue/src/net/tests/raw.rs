@@ -215,3 +215,46 @@ impl Server {
         std::vec![udp((self.source, 67), ([255; 4], 68), &bytes)]
     }
 }
+
+/// A router's advertisement from fe80::1.
+#[derive(Clone)]
+pub struct Advertisement {
+    pub hops: u8,
+    pub source: Ipv6Address,
+    /// Seconds that it is a router.
+    pub router: u16,
+    /// The prefix fd01::/64, for so many seconds, with these flags.
+    pub prefix: Option<(u32, u8)>,
+    pub mtu: Option<u32>,
+}
+
+pub const ADVERTISEMENT: Advertisement = Advertisement {
+    hops: 255,
+    source: Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 1),
+    router: 1800,
+    prefix: Some((3600, 0xc0)),
+    mtu: None,
+};
+
+impl Advertisement {
+    pub fn frame(&self) -> Vec<u8> {
+        let mut message = std::vec![134, 0, 0, 0, 64, 0];
+        message.extend(self.router.to_be_bytes());
+        message.extend([0; 8]);
+        message.extend([1, 1]);
+        message.extend(RAW_MAC);
+        if let Some((seconds, flags)) = self.prefix {
+            message.extend([3, 4, 64, flags]);
+            message.extend(seconds.to_be_bytes());
+            message.extend(seconds.to_be_bytes());
+            message.extend([0, 0, 0, 0, 0xfd, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        }
+        if let Some(mtu) = self.mtu {
+            message.extend([5, 1, 0, 0]);
+            message.extend(mtu.to_be_bytes());
+        }
+        let all_nodes = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+        Icmpv6Packet::new_unchecked(&mut message[..]).fill_checksum(&self.source, &all_nodes);
+        ipv6(58, self.hops, self.source, all_nodes, &message)
+    }
+}

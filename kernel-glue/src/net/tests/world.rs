@@ -109,8 +109,7 @@ pub fn describe(stack: &Stack) -> String {
 }
 
 pub fn pass(milliseconds: u64) {
-    let deadline = system::now() + milliseconds * 1_000_000;
-    while system::wait(&[], deadline) == crate::thread_types::Wake::Woken {}
+    system::wait(&[], system::now() + milliseconds * 1_000_000);
 }
 
 pub fn address(text: &str) -> SocketAddr {
