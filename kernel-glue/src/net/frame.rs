@@ -108,6 +108,19 @@ fn ipv6(packet: &[u8], wire: bool) -> Kind {
     }
 }
 
+/// Where the TCP header of a frame that [`classify`] called TCP begins. `None` behind IPv6 extension headers, and unless all of it
+/// is there.
+pub fn tcp_header(frame: &[u8], ethernet: bool) -> Option<usize> {
+    let start = if ethernet { ETHERNET_HEADER } else { 0 };
+    let header = start
+        + match frame.get(start..)? {
+            [first, ..] if first >> 4 == 4 => (first & 15) as usize * 4,
+            [_, _, _, _, _, _, TCP, ..] => 40,
+            _ => return None,
+        };
+    frame.get(header..header + 20).map(|_| header)
+}
+
 fn transport(protocol: u8, payload: &[u8], source: IpAddress, destination: IpAddress) -> Kind {
     let Some(&[s1, s0, d1, d0]) = payload.first_chunk() else {
         return Kind::Other;

@@ -72,12 +72,16 @@ mod limits {
     pub const HANDSHAKE: Duration = Duration::from_secs(10);
     /// A handshake this young keeps its place when the backlog is full.
     pub const YOUNG: u64 = SECOND;
+    /// With this many handshakes under way at a listener, new ones get small buffers: they may be a flood.
+    pub const CROWD: usize = 32;
     /// An outgoing connection's handshake.
     pub const CONNECT: Duration = Duration::from_secs(60);
     /// A peer that owes an acknowledgement and is not heard from.
     pub const SILENCE: u64 = 300 * SECOND;
-    /// The same once the program has closed the connection.
-    pub const DELIVERY: u64 = 60 * SECOND;
+    /// The same once the program has closed the connection. Longer than two of smoltcp's longest pauses between probes, 60 s.
+    pub const DELIVERY: u64 = 150 * SECOND;
+    /// Longest life of a connection that the program has closed, whatever the peer says.
+    pub const ORPHAN: u64 = 600 * SECOND;
     /// The peer's FIN after ours was acknowledged.
     pub const FIN_WAIT_2: u64 = 10 * SECOND;
     /// The acknowledgement of our FIN when both sides closed at once. A peer may send it only on a repeated FIN, which smoltcp

@@ -3,6 +3,7 @@
 //! Rule: everything here runs inside the kernel's critical section. [`Stack::run`] is the only way in; nothing waits inside
 //! it, and it leaves with every packet that can be sent handed to its device.
 
+mod challenge;
 mod closing;
 
 use super::connection::{Connection, LinkId, Owner};
@@ -244,15 +245,19 @@ impl Inner {
             if connection.link != link {
                 return;
             }
-            // The peer uses its port again before we forgot the last connection from it.
-            if opens
-                && matches!(
-                    (connection.state(), connection.owner),
-                    (State::TimeWait, Owner::Nobody { .. })
-                )
-            {
-                self.remove(index);
-                found = None;
+            if opens {
+                match (connection.state(), connection.owner) {
+                    (State::Listen | State::SynSent | State::SynReceived, _) => {}
+                    // The peer uses its port again before we, or the program, forgot the last connection from it.
+                    (State::TimeWait | State::Closed, owner) => {
+                        match owner {
+                            Owner::Nobody { .. } => self.remove(index),
+                            _ => self.connections.unlink(index),
+                        }
+                        found = None;
+                    }
+                    _ => return self.challenge(index, link, frame, now),
+                }
             }
         }
         let index = match found {
@@ -312,9 +317,11 @@ impl Inner {
 
     /// A new connection in the table; makes room by forgetting finished ones when memory is short.
     pub fn insert(&mut self, flow: &Flow, link: LinkId, owner: Owner, now: u64) -> Result<u32> {
+        let mut modest = false;
         if let Owner::Handshake(id) = owner
             && let Some(listener) = self.listeners.get(id)
         {
+            modest = listener.half_open.len() >= super::CROWD;
             listener.half_open.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
             listener
                 .ready
@@ -322,7 +329,7 @@ impl Inner {
                 .map_err(|_| Errno::ENOBUFS)?;
         }
         for _ in 0..2 {
-            let connection = Connection::new(flow, link, owner);
+            let connection = Connection::new(flow, link, owner, self.connections.bytes(), modest);
             if let Some(index) = connection.and_then(|connection| self.connections.insert(connection)) {
                 return Ok(index);
             }
@@ -397,9 +404,7 @@ impl Inner {
                 _ => u64::MAX,
             };
             if now >= until {
-                connection.socket_mut().abort();
-                self.pump(index, now);
-                self.remove(index);
+                self.abandon(index, now);
                 continue;
             }
             self.next = self.next.min(connection.deadline).min(until);

@@ -96,3 +96,88 @@ fn dhcp_cannot_come_from_nowhere() {
     };
     assert!(!describe(&leased(server, 3).stack).contains("10.0.2.15"));
 }
+
+#[test]
+fn a_peer_that_started_anew_comes_back() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    introduce(&world);
+    let next = handshake(&world, 4000);
+    let server = accept(&listener);
+    // It forgot the connection, and uses its port again.
+    inject(&world, [segment(4000, TcpControl::Syn, 777_777, None, &[])]);
+    assert_eq!(answers(&world), [(TcpControl::None, next, Some(1001))], "a challenge");
+    inject(&world, [segment(4000, TcpControl::Rst, 1001, None, &[])]);
+    inject(&world, [segment(4000, TcpControl::Syn, 777_777, None, &[])]);
+    assert!(matches!(answers(&world)[..], [(TcpControl::Syn, _, Some(777_778))]));
+    assert_eq!(server.read(&mut [0; 8]), Err(Errno::ECONNRESET));
+    // A forged SYN changes nothing.
+    let next = handshake(&world, 4001);
+    let server = accept(&listener);
+    for round in 0..100 {
+        inject(&world, [segment(4001, TcpControl::Syn, round * 40_000_000, None, &[])]);
+    }
+    inject(&world, [segment(4001, TcpControl::None, 1001, Some(next), b"here")]);
+    assert_eq!(server.read(&mut [0; 8]), Ok(4));
+}
+
+#[test]
+fn a_flood_of_handshakes_gets_small_buffers() {
+    let world = world();
+    let _listener = listen(&world.server, "0.0.0.0:80", 128);
+    introduce(&world);
+    for port in 1..=128 {
+        inject(&world, [segment(port, TcpControl::Syn, 1, None, &[])]);
+    }
+    let bytes = world.server.run(|inner, _| inner.connections.bytes());
+ assert!(bytes <= 128 * 8192 + super::super::CROWD as u64 * 8192, "{bytes}");
+}
+
+#[test]
+fn a_closed_window_does_not_keep_a_closed_connection_for_ever() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let server = accept(&listener);
+    server.set_nonblocking(true).unwrap();
+    while server.write(&[0; 4096]).is_ok() {
+        pass(10);
+    }
+    drop(server);
+    pass(250_000);
+    // The rest is still there for a reader that pauses.
+    let (mut total, mut buffer) = (0, [0; 4096]);
+    client
+        .set_option(abi::SOL_SOCKET, abi::SO_RCVTIMEO, &timeout(60_000))
+        .unwrap();
+    while let Ok(count @ 1..) = client.read(&mut buffer) {
+        total += count;
+    }
+    assert!(total > 8192, "{total}");
+    let _client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let server = accept(&listener);
+    server.set_nonblocking(true).unwrap();
+    while server.write(&[0; 4096]).is_ok() {
+        pass(10);
+    }
+    drop(server);
+    pass(700_000);
+    assert_eq!(connections(&world.server), 0);
+}
+
+#[test]
+fn a_half_closed_connection_to_a_vanished_peer_ends() {
+    let world = world();
+    let _listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let polled = world.client.clone();
+    let sent = world.to_server.clone();
+    system::while_waiting(move || {
+        polled.poll();
+        sent.borrow_mut().clear();
+    });
+    client.shutdown(abi::SHUT_WR).unwrap();
+    let begun = system::now();
+    assert_eq!(client.read(&mut [0; 8]), Err(Errno::ETIMEDOUT));
+    assert!(system::now() - begun < 400_000_000_000);
+}
