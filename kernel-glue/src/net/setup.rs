@@ -3,28 +3,26 @@
 //! Nothing happens until the program asks for the network, by a line written to `/run/cartridge/network` or by the first
 //! socket call that needs it.
 
+mod dhcp;
 mod lease;
 mod routers;
 
+use self::dhcp::Dhcp;
 use self::lease::Lease;
 use self::routers::Advertised;
 use super::connection::LinkId;
 use super::device::NetworkDevice;
-use super::dhcp_options::{CLASSLESS_ROUTES, ClasslessRoutes, INTERFACE_MTU, REQUESTED};
+use super::dhcp_options::{CLASSLESS_ROUTES, ClasslessRoutes, INTERFACE_MTU};
 use super::frame::{ETHERNET_HEADER, Flow};
 use super::link::{Link, MAX_MTU};
-use super::lone::{Lone, bytes, lend};
 use super::stack::Links;
 use super::system;
 use super::text::{self, LEAST_MTU, MOST_SERVERS, Static};
 use crate::errno::{Errno, Result};
-use crate::heap::Vec;
 use crate::thread_types::Channel;
 use core::fmt::{Display, Write};
 use core::net::IpAddr;
 use smoltcp::iface::{Interface, Route};
-use smoltcp::socket::dhcpv4::{self, RetryConfig};
-use smoltcp::time::Duration;
 use smoltcp::wire::{
     EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr,
 };
@@ -32,8 +30,6 @@ use smoltcp::wire::{
 const SECOND: u64 = 1_000_000_000;
 /// After this long without an answer the user is told, and nobody waits for an address any more (ns).
 pub const PATIENCE: u64 = 5 * SECOND;
-/// Longest pause between two DHCP discoveries.
-const LONGEST_PAUSE: u64 = 64;
 
 pub struct Setup {
     asked: bool,
@@ -43,12 +39,11 @@ pub struct Setup {
     patient: bool,
     /// For IPv4 and IPv6.
     stated: [Option<Static>; 2],
-    dhcp: Option<Lone<Vec<u8>>>,
+    dhcp: Option<Dhcp>,
     lease: Option<Lease>,
     advertised: Advertised,
     /// Told the user that there is no device, or no DHCP answer.
     warned: bool,
-    dhcp_due: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,7 +69,6 @@ impl Setup {
             lease: None,
             advertised: Advertised::new(),
             warned: false,
-            dhcp_due: u64::MAX,
         }
     }
 
@@ -87,7 +81,7 @@ impl Setup {
     pub fn need(&mut self, links: &mut Links, now: u64) {
         if !self.asked {
             // Failure leaves the state at absent, which every later call reports.
-            let _ = self.start(links, now).and_then(|()| self.start_dhcp(now));
+            let _ = self.start(links, now).map(|()| self.start_dhcp(now));
             self.step(links, now);
         }
     }
@@ -111,10 +105,10 @@ impl Setup {
                 self.stated[v6 as usize] = Some(given);
                 if !v6 {
                     self.lease = None;
-                    self.set_dhcp(None);
+                    self.dhcp = None;
                 }
             } else {
-                self.start_dhcp(now)?;
+                self.start_dhcp(now);
             }
             self.apply(links);
             self.step(links, now);
@@ -155,46 +149,29 @@ impl Setup {
         Ok(())
     }
 
-    fn start_dhcp(&mut self, now: u64) -> Result<()> {
+    fn start_dhcp(&mut self, now: u64) {
         self.stated[0] = None;
         if self.dhcp.is_none() {
             self.be_patient(now);
-            let mut packet = bytes(MAX_MTU).ok_or(Errno::ENOBUFS)?;
-            let mut socket = dhcpv4::Socket::new();
-            socket.set_parameter_request_list(REQUESTED);
-            // SAFETY: the slice belongs to `packet`, which `Lone` keeps and nobody touches.
-            let dhcp = unsafe {
-                socket.set_receive_packet_buffer(lend(&mut packet));
-                Lone::new(socket, packet)
-            };
-            self.set_dhcp(dhcp);
+            self.dhcp = Some(Dhcp::new(now));
         }
-        self.dhcp.as_ref().map(|_| ()).ok_or(Errno::ENOBUFS)
-    }
-
-    // Once, because dropping a socket is much code.
-    #[inline(never)]
-    fn set_dhcp(&mut self, dhcp: Option<Lone<Vec<u8>>>) {
-        self.dhcp = dhcp;
     }
 
     /// Moves DHCP and the solicitation of routers along.
     pub fn step(&mut self, links: &mut Links, now: u64) {
-        let Some(link) = links.outside.as_deref_mut() else {
+        let Some(link) = links.outside.as_deref() else {
             return;
         };
-        let ended = self.advertised.step(link.device, now);
-        self.dhcp_due = u64::MAX;
-        if let Some(dhcp) = &mut self.dhcp {
-            // Pauses as long as the time already waited: 1, 2, 4 ... s.
-            let pause = (now.saturating_sub(self.since) / SECOND).clamp(1, LONGEST_PAUSE);
-            let mut retry = RetryConfig::default();
-            retry.discover_timeout = Duration::from_secs(pause);
-            retry.initial_request_timeout = Duration::from_secs(1);
-            dhcp.get_mut::<dhcpv4::Socket>().set_retry_config(retry);
-            self.dhcp_due = link.pump(dhcp.set(), now);
+        let device = link.device;
+        let mut changed = self.advertised.step(device, now);
+        if let Some(dhcp) = &mut self.dhcp
+            && dhcp.step(device, now)
+        {
+            self.lease = None;
+            self.lease_changed(now);
+            changed = true;
         }
-        if self.take_lease(now) || ended {
+        if changed {
             self.apply(links);
         }
         self.end_patience(links, now);
@@ -202,7 +179,8 @@ impl Setup {
 
     pub fn deadline(&self) -> u64 {
         let patience = if self.patient { self.since + PATIENCE } else { u64::MAX };
-        self.dhcp_due.min(patience).min(self.advertised.deadline())
+        let dhcp = self.dhcp.as_ref().map_or(u64::MAX, Dhcp::deadline);
+        dhcp.min(patience).min(self.advertised.deadline())
     }
 
     /// A router speaks up.
@@ -217,38 +195,34 @@ impl Setup {
 
     /// DHCP answers; false for what is not theirs.
     pub fn udp_ingress(&mut self, links: &mut Links, frame: &[u8], flow: &Flow, now: u64) -> bool {
-        let Some(dhcp) = self
-            .dhcp
-            .as_mut()
-            .filter(|_| flow.local.port == 68 && flow.remote.port == 67)
-        else {
+        let ports = (flow.local.port, flow.remote.port) == (dhcp::CLIENT_PORT, dhcp::SERVER_PORT);
+        let (Some(dhcp), Some(link), true) = (&mut self.dhcp, &links.outside, ports) else {
             return false;
         };
-        links.deliver(LinkId::Outside, frame, dhcp.set(), now);
+        if dhcp.take(frame, link.device.mac_address(), &mut self.lease, now) {
+            self.lease_changed(now);
+            self.apply(links);
+        }
         self.step(links, now);
         true
     }
 
-    /// Whether DHCP has news.
-    fn take_lease(&mut self, now: u64) -> bool {
-        let Some(dhcp) = &mut self.dhcp else { return false };
-        match dhcp.get_mut::<dhcpv4::Socket>().poll() {
-            Some(dhcpv4::Event::Configured(config)) => {
-                if core::mem::take(&mut self.warned) {
-                    system::info(format_args!("DHCP answered: the address is {}", config.address));
-                }
-                self.lease.insert(Lease::new()).take(&config);
+    /// Tells the user what DHCP's news mean.
+    fn lease_changed(&mut self, now: u64) {
+        match &self.lease {
+            Some(lease) if self.warned => {
+                self.warned = false;
+                system::info(format_args!("DHCP answered: the address is {}", lease.address()));
             }
-            Some(dhcpv4::Event::Deconfigured) if self.lease.is_some() => {
+            Some(_) => {}
+            None => {
                 system::warn(format_args!(
                     "the DHCP lease ended and was not renewed: asking for a new address"
                 ));
-                (self.lease, self.warned) = (None, false);
+                self.warned = false;
                 self.be_patient(now);
             }
-            _ => return false,
         }
-        true
     }
 
     /// Once the patience is over, whoever waits for an address is told that it may not come.
@@ -293,7 +267,7 @@ impl Setup {
         };
         let own = Ipv6Cidr::new(link_local(link.device.mac_address()), 64);
         let stated = |v6: bool| self.stated[v6 as usize].as_ref().map(cidr);
-        let leased = self.lease.as_ref().map(|lease| IpCidr::Ipv4(lease.address));
+        let leased = self.lease.as_ref().map(Lease::address);
         let advertised = |index: usize| self.advertised.prefixes[index].map(|prefix| IpCidr::Ipv6(prefix.address));
         let wanted = [
             stated(false).or(leased),

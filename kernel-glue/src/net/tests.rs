@@ -17,6 +17,7 @@ use std::string::String;
 use std::string::ToString;
 use std::vec::Vec;
 
+mod dhcp;
 mod hostile;
 mod raw;
 mod routers;

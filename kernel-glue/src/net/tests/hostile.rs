@@ -130,7 +130,7 @@ fn a_flood_of_handshakes_gets_small_buffers() {
         inject(&world, [segment(port, TcpControl::Syn, 1, None, &[])]);
     }
     let bytes = world.server.run(|inner, _| inner.connections.bytes());
- assert!(bytes <= 128 * 8192 + super::super::CROWD as u64 * 8192, "{bytes}");
+    assert!(bytes <= 128 * 8192 + super::super::CROWD as u64 * 8192, "{bytes}");
 }
 
 #[test]
