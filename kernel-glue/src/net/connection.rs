@@ -4,7 +4,7 @@ use super::frame::Flow;
 use super::lone::{Lone, bytes, lend};
 use super::system;
 use crate::errno::Errno;
-use crate::heap::{self, Box, Vec};
+use crate::heap::{self, Box};
 use crate::thread_types::Channel;
 use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::Duration;
@@ -45,7 +45,7 @@ pub enum Owner {
 }
 
 pub struct Connection {
-    lone: Lone<Vec<u8>>,
+    lone: Lone,
     pub flow: Flow,
     pub link: LinkId,
     pub owner: Owner,
@@ -76,7 +76,7 @@ impl Connection {
         let lone = unsafe {
             let (receive, send) = lend(&mut buffers).split_at_mut(size);
             let socket = tcp::Socket::new(tcp::SocketBuffer::new(receive), tcp::SocketBuffer::new(send));
-            Lone::new(socket, buffers)?
+            Lone::new(socket, (heap::vec(), buffers))?
         };
         heap::try_box(Connection {
             lone,
@@ -100,7 +100,7 @@ impl Connection {
         2 * self.socket().send_capacity() as u64
     }
 
-    pub fn lone(&mut self) -> &mut Lone<Vec<u8>> {
+    pub fn lone(&mut self) -> &mut Lone {
         &mut self.lone
     }
 

@@ -1,9 +1,10 @@
 //! The network: devices below, smoltcp in the middle, sockets as [`Object`](crate::object::Object)s above.
 //!
-//! - [`device`] is what drivers offer; [`link`] puts a smoltcp interface on it, and is loopback.
+//! - [`device`] is what drivers offer; [`link`] puts a smoltcp interface on it, and is loopback. [`ask`] and [`hops`] find neighbours
+//!   where smoltcp would not.
 //! - [`frame`] finds out which socket a frame is for, so that smoltcp sees one socket at a time ([`lone`]).
 //! - [`stack`] holds everything and does the work of packets and timers; [`connection`], [`table`], [`listener`],
-//!   [`datagram`] and [`ports`] are its parts. [`setup`] gives the machine its addresses.
+//!   [`datagram`], [`outbox`] and [`ports`] are its parts. [`setup`] gives the machine its addresses.
 //! - [`tcp`] and [`udp`] are the socket calls, [`block`] their waiting, [`resolve`] names, by [`dns`] messages.
 //!
 //! Limits, on purpose: no IP fragments, no multicast membership, packets of at most 1500 bytes outside.
@@ -12,6 +13,8 @@ pub mod device;
 
 #[cfg(any(target_os = "hermit", test))]
 mod address;
+#[cfg(any(target_os = "hermit", test))]
+mod ask;
 #[cfg(any(target_os = "hermit", test))]
 mod block;
 #[cfg(any(target_os = "hermit", test))]
@@ -25,6 +28,8 @@ mod dns;
 #[cfg(any(target_os = "hermit", test))]
 mod frame;
 #[cfg(any(target_os = "hermit", test))]
+mod hops;
+#[cfg(any(target_os = "hermit", test))]
 mod link;
 #[cfg(any(target_os = "hermit", test))]
 mod listener;
@@ -32,6 +37,8 @@ mod listener;
 mod lone;
 #[cfg(any(target_os = "hermit", test))]
 mod options;
+#[cfg(any(target_os = "hermit", test))]
+mod outbox;
 #[cfg(any(target_os = "hermit", test))]
 mod ports;
 #[cfg(any(target_os = "hermit", test))]

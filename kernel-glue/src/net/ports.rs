@@ -3,7 +3,7 @@
 use super::system;
 use crate::errno::{Errno, Result};
 use crate::heap::{self, Vec};
-use smoltcp::wire::IpAddress;
+use smoltcp::wire::{IpAddress, IpListenEndpoint};
 
 /// RFC 6335 6: the dynamic ports.
 pub const FIRST_EPHEMERAL: u16 = 49152;
@@ -27,6 +27,13 @@ pub struct Binding {
 }
 
 impl Binding {
+    pub fn endpoint(&self) -> IpListenEndpoint {
+        IpListenEndpoint {
+            addr: self.address,
+            port: self.port,
+        }
+    }
+
     fn conflicts(&self, other: &Binding) -> bool {
         let addresses = match (self.address, other.address) {
             (Some(one), Some(two)) => one == two,

@@ -10,10 +10,12 @@ mod routers;
 use self::dhcp::Dhcp;
 use self::lease::Lease;
 use self::routers::Advertised;
+use super::address::is_loopback;
 use super::connection::LinkId;
 use super::device::NetworkDevice;
 use super::dhcp_options::{CLASSLESS_ROUTES, ClasslessRoutes, INTERFACE_MTU};
 use super::frame::{ETHERNET_HEADER, Flow};
+use super::hops::Hops;
 use super::link::{Link, MAX_MTU};
 use super::stack::Links;
 use super::system;
@@ -30,6 +32,8 @@ use smoltcp::wire::{
 const SECOND: u64 = 1_000_000_000;
 /// After this long without an answer the user is told, and nobody waits for an address any more (ns).
 pub const PATIENCE: u64 = 5 * SECOND;
+/// A path's MTU is tried to be larger again after this long (RFC 1191 6.3), ns.
+const PATH_LIFE: u64 = 600 * SECOND;
 
 pub struct Setup {
     asked: bool,
@@ -42,6 +46,10 @@ pub struct Setup {
     dhcp: Option<Dhcp>,
     lease: Option<Lease>,
     advertised: Advertised,
+    /// A path's MTU that is smaller than the link's, and until when it is believed, ns.
+    path: Option<(usize, u64)>,
+    /// The earliest deadline, ns.
+    due: u64,
     /// Told the user that there is no device, or no DHCP answer.
     warned: bool,
 }
@@ -68,6 +76,8 @@ impl Setup {
             dhcp: None,
             lease: None,
             advertised: Advertised::new(),
+            path: None,
+            due: u64::MAX,
             warned: false,
         }
     }
@@ -164,6 +174,7 @@ impl Setup {
         };
         let device = link.device;
         let mut changed = self.advertised.step(device, now);
+        changed |= self.path.take_if(|(_, until)| *until <= now).is_some();
         if let Some(dhcp) = &mut self.dhcp
             && dhcp.step(device, now)
         {
@@ -175,12 +186,30 @@ impl Setup {
             self.apply(links);
         }
         self.end_patience(links, now);
+        self.schedule();
     }
 
     pub fn deadline(&self) -> u64 {
+        self.due
+    }
+
+    // Kept, because it is asked for with each packet.
+    fn schedule(&mut self) {
         let patience = if self.patient { self.since + PATIENCE } else { u64::MAX };
         let dhcp = self.dhcp.as_ref().map_or(u64::MAX, Dhcp::deadline);
-        dhcp.min(patience).min(self.advertised.deadline())
+        let path = self.path.map_or(u64::MAX, |(_, until)| until);
+        self.due = dhcp.min(patience).min(path).min(self.advertised.deadline());
+    }
+
+    /// A router cannot pass on packets larger than `mtu` (0: it does not say what it can). smoltcp knows one MTU only, so all
+    /// packets get smaller.
+    pub fn path_ingress(&mut self, links: &mut Links, mtu: usize, v6: bool, now: u64) {
+        let mtu = mtu.max(LEAST_MTU[v6 as usize]);
+        if links.outside.as_ref().is_some_and(|link| mtu < link.mtu) {
+            self.path = Some((mtu, now + PATH_LIFE));
+            self.apply(links);
+            self.schedule();
+        }
     }
 
     /// A router speaks up.
@@ -190,6 +219,7 @@ impl Setup {
             && let Some(()) = self.advertised.take(packet, link.device.mac_address(), now)
         {
             self.apply(links);
+            self.schedule();
         }
     }
 
@@ -250,7 +280,8 @@ impl Setup {
             mtu = mtu.min(given.mtu.unwrap_or(MAX_MTU));
         }
         let leased = self.lease.as_ref().and_then(|lease| lease.mtu);
-        for given in [leased, self.advertised.mtu].iter().flatten() {
+        let path = self.path.map(|(mtu, _)| mtu);
+        for given in [leased, self.advertised.mtu, path].iter().flatten() {
             mtu = mtu.min(*given);
         }
         match &links.outside {
@@ -267,28 +298,20 @@ impl Setup {
         };
         let own = Ipv6Cidr::new(link_local(link.device.mac_address()), 64);
         let stated = |v6: bool| self.stated[v6 as usize].as_ref().map(cidr);
-        let leased = self.lease.as_ref().map(Lease::address);
-        let advertised = |index: usize| self.advertised.prefixes[index].map(|prefix| IpCidr::Ipv6(prefix.address));
-        let wanted = [
-            stated(false).or(leased),
-            Some(own.into()),
-            stated(true),
-            advertised(0),
-            advertised(1),
-        ];
-        // Each change makes the interface forget its neighbours.
-        if !wanted.iter().flatten().eq(link.interface.ip_addrs()) {
-            link.interface.update_ip_addrs(|addresses| {
-                addresses.clear();
-                for cidr in wanted.iter().flatten() {
-                    let _ = addresses.push(*cidr);
-                }
-            });
-        }
+        let four = stated(false).or(self.lease.as_ref().map(Lease::address));
+        let mut hops = match four {
+            Some(IpCidr::Ipv4(four)) => Hops::new(four.address()),
+            _ => Hops::new(Ipv4Address::UNSPECIFIED),
+        };
         link.interface.routes_mut().update(|routes| {
             routes.clear();
             let mut dropped = 0;
-            let mut add = |cidr, via_router| {
+            let mut add = |cidr, mut via_router: IpAddress| {
+                if let IpAddress::Ipv4(hop) = &mut via_router
+                    && four.is_none_or(|four| !four.contains_addr(&IpAddress::Ipv4(*hop)))
+                {
+                    *hop = hops.stand_in(*hop);
+                }
                 let route = Route {
                     cidr,
                     via_router,
@@ -313,6 +336,25 @@ impl Setup {
                 system::warn(format_args!("DHCP gave more routes than fit: {dropped} are left out"));
             }
         });
+        let advertised = |index: usize| self.advertised.prefixes[index].map(|prefix| IpCidr::Ipv6(prefix.address));
+        let wanted = [
+            four,
+            Some(own.into()),
+            stated(true),
+            advertised(0),
+            advertised(1),
+            hops.address(),
+        ];
+        // Each change makes the interface forget its neighbours.
+        if hops != link.hops || !wanted.iter().flatten().eq(link.interface.ip_addrs()) {
+            link.hops = hops;
+            link.interface.update_ip_addrs(|addresses| {
+                addresses.clear();
+                for cidr in wanted.iter().flatten() {
+                    let _ = addresses.push(*cidr);
+                }
+            });
+        }
     }
 
     /// The servers in effect, in the order they are asked.
@@ -367,13 +409,19 @@ impl Setup {
         line(out, "state", &state)?;
         if let Some(link) = &links.outside {
             for cidr in link.interface.ip_addrs() {
-                line(out, "address", cidr)?;
+                if !is_loopback(&cidr.address()) {
+                    line(out, "address", cidr)?;
+                }
             }
             let routes = link.interface.routes();
             #[expect(clippy::manual_flatten, reason = "the iterator's adapter is larger")]
             for route in [routes.get_default_ipv4_route(), routes.get_default_ipv6_route()] {
                 if let Some(route) = route {
-                    line(out, "gateway", &route.via_router)?;
+                    let router = match route.via_router {
+                        IpAddress::Ipv4(router) => Ipv4Address::from_octets(link.hops.real(router.octets())).into(),
+                        router => router,
+                    };
+                    line(out, "gateway", &router)?;
                 }
             }
             for server in self.servers().iter().flatten() {

@@ -12,6 +12,7 @@ use super::device::NetworkDevice;
 use super::frame::{Flow, Kind, classify};
 use super::link::{LOOPBACK_MTU, Link, Loopback, instant, nanoseconds};
 use super::listener::Listeners;
+use super::outbox::Outbox;
 use super::ports::Ports;
 use super::setup::Setup;
 use super::system;
@@ -21,7 +22,7 @@ use crate::heap::{self, Box};
 use core::cell::{Cell, RefCell, RefMut};
 use smoltcp::iface::{PollResult, SocketSet};
 use smoltcp::socket::tcp::State;
-use smoltcp::wire::HardwareAddress;
+use smoltcp::wire::{HardwareAddress, IpAddress};
 
 /// Frames taken from the device in one step: a flood cannot keep the program from running.
 const INGRESS_BURST: usize = 64;
@@ -41,6 +42,7 @@ pub struct Inner {
     pub connections: Table,
     pub listeners: Listeners,
     pub datagrams: Datagrams,
+    pub outbox: Outbox,
     pub ports: Ports,
     pub setup: Setup,
     /// Earliest deadline of anything, ns; may be too early, never too late.
@@ -84,6 +86,7 @@ impl Stack {
             connections: Table::new(),
             listeners: Listeners::new(),
             datagrams: Datagrams::new(),
+            outbox: Outbox::new(),
             ports: Ports::new(),
             setup: Setup::new(),
             next: u64::MAX,
@@ -221,16 +224,37 @@ impl Inner {
         match classify(frame, link == LinkId::Outside) {
             Kind::Tcp { flow, opens } => self.tcp_ingress(link, frame, &flow, opens, now),
             Kind::Udp(flow) => self.udp_ingress(link, frame, &flow, now),
-            Kind::Neighbour => {
-                self.deliver_to_none(link, frame, now);
-                // It may be the answer that senders wait for.
-                self.timers(now, true);
+            Kind::Arp(target) => {
+                if let Some(outside) = &self.links.outside
+                    && outside.interface.has_ip_addr(target)
+                    && let Some(masked) = outside.hops.mask(frame)
+                {
+                    self.neighbour(link, &masked, now);
+                }
+            }
+            Kind::Neighbour(about) => {
+                let ours = |outside: &Link| about.is_multicast() || outside.interface.has_ip_addr(about);
+                if self.links.outside.as_deref().is_some_and(ours) {
+                    self.neighbour(link, frame, now);
+                }
             }
             Kind::RouterAdvertisement => self.setup.router_ingress(&mut self.links, frame, now),
             Kind::Unreachable { udp, flow, port } => self.unreachable(udp, &flow, port, now),
+            // Anyone could have sent this, so it has to be about a connection that exists; the harm is small packets.
+            Kind::TooBig { flow, mtu } if self.connections.find(&flow).is_some() => {
+                let v6 = matches!(flow.remote.addr, IpAddress::Ipv6(_));
+                self.setup.path_ingress(&mut self.links, mtu, v6, now);
+            }
+            Kind::TooBig { .. } => {}
             Kind::Other => self.deliver_to_none(link, frame, now),
             Kind::Martian => {}
         }
+    }
+
+    fn neighbour(&mut self, link: LinkId, frame: &[u8], now: u64) {
+        self.deliver_to_none(link, frame, now);
+        // It may be the answer that senders wait for.
+        self.timers(now, true);
     }
 
     /// Ping, ARP, neighbour discovery, and refusals of what no socket wants.
@@ -386,7 +410,8 @@ impl Inner {
     fn pump(&mut self, index: u32, now: u64) {
         let connection = self.connections.get(index);
         if let Some(link) = self.links.get(connection.link) {
-            connection.deadline = link.pump(connection.lone().set(), now);
+            let remote = connection.flow.remote.addr;
+            connection.deadline = link.pump(connection.lone().set(), &remote, now);
             self.next = self.next.min(connection.deadline);
         }
     }
@@ -414,7 +439,7 @@ impl Inner {
                 self.settle(index, was, now);
             }
         }
-        self.datagram_timers(now);
+        self.post_waiting(now, all);
         self.setup.step(&mut self.links, now);
     }
 
@@ -458,7 +483,8 @@ impl Links {
 
 impl Link {
     /// Sends what the sockets of `set` may send now; returns when they next have to be looked at, ns.
-    pub fn pump(&mut self, set: &mut SocketSet<'_>, now: u64) -> u64 {
+    /// `destination` is where their packets go.
+    pub fn pump(&mut self, set: &mut SocketSet<'_>, destination: &IpAddress, now: u64) -> u64 {
         let time = instant(now);
         let mut port = self.port(None);
         let mut idle = 0;
@@ -470,6 +496,9 @@ impl Link {
             }
             // Once without a packet is a change of state inside the socket; twice is a device without room.
             if self.interface.poll_egress(time, &mut port, set) == PollResult::None {
+                if port.unsent.replace(false) {
+                    self.ask(destination, now);
+                }
                 idle += 1;
                 if idle == 2 {
                     return now + RETRY;

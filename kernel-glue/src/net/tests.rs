@@ -19,6 +19,7 @@ use std::vec::Vec;
 
 mod dhcp;
 mod hostile;
+mod paths;
 mod raw;
 mod routers;
 mod world;

@@ -4,6 +4,7 @@
 
 use super::lease::{Lease, is_host};
 use super::{SECOND, system};
+use crate::net::ask::send;
 use crate::net::device::NetworkDevice;
 use crate::net::dhcp_options::REQUESTED;
 use crate::net::frame::ETHERNET_HEADER;
@@ -185,7 +186,7 @@ impl Dhcp {
         Ipv4Packet::new_unchecked(&mut frame[IP..]).fill_checksum();
         UdpPacket::new_unchecked(&mut frame[UDP..])
             .fill_checksum(&Ipv4Addr::from_octets(own).into(), &destination.into());
-        device.transmit(FRAME, &mut |room| room.copy_from_slice(&frame));
+        send(device, &frame);
     }
 
     /// Takes a frame to the client's port; whether `lease` changed.

@@ -1,6 +1,7 @@
 //! What IPv6 routers advertise: addresses, the way out, the link's MTU (RFC 4861 6.3, RFC 4862 5.5).
 
 use super::{SECOND, is_link_local, link_local};
+use crate::net::ask::{ICMPV6, NOT_FORWARDED, ask_routers};
 use crate::net::device::NetworkDevice;
 use crate::net::frame::ipv6_address;
 use crate::net::link::MAX_MTU;
@@ -18,12 +19,7 @@ pub const MOST_PREFIXES: usize = 2;
 /// RFC 4862 5.5.3 (e): a forged advertisement shortens an address's life to this at most (ns).
 const TWO_HOURS: u64 = 7200 * SECOND;
 
-/// ICMPv6's number as next header, and the hop limit that proves a packet was not forwarded (RFC 4861 6.1.2).
-const ICMPV6: u8 = 58;
-const NOT_FORWARDED: u8 = 255;
-/// Message types (RFC 4861 4.1) and options (4.6).
-const ROUTER_SOLICITATION: u8 = 133;
-const SOURCE_LINK_ADDRESS: u8 = 1;
+/// Options (RFC 4861 4.6).
 const PREFIX_INFORMATION: u8 = 3;
 const MTU: u8 = 5;
 /// Flags of a prefix: its addresses are on this link; addresses may be made of it.
@@ -90,7 +86,7 @@ impl Advertised {
                 0 => u64::MAX,
                 _ if device.can_transmit() => {
                     self.left -= 1;
-                    send_solicitation(device);
+                    ask_routers(device, link_local(device.mac_address()));
                     now + INTERVAL
                 }
                 _ => now + RETRY,
@@ -191,49 +187,4 @@ impl Advertised {
 fn first_option(options: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = *options.get(1)? as usize * 8;
     options.split_at_checked(length).filter(|_| length > 0)
-}
-
-/// To all routers on the link (ff02::2, RFC 4291 2.7.1; its Ethernet address by RFC 2464 7), with the address to answer to.
-fn send_solicitation(device: &dyn NetworkDevice) {
-    const ALL_ROUTERS: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-    let mac = device.mac_address();
-    let own = link_local(mac);
-    let mut message = [
-        ROUTER_SOLICITATION,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        SOURCE_LINK_ADDRESS,
-        1,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-    ];
-    message[10..].copy_from_slice(&mac);
-    Icmpv6Packet::new_unchecked(&mut message[..]).fill_checksum(&own, &ALL_ROUTERS);
-    let header = [0x60, 0, 0, 0, 0, message.len() as u8, ICMPV6, NOT_FORWARDED];
-    let parts: [&[u8]; 7] = [
-        &[0x33, 0x33, 0, 0, 0, 2],
-        &mac,
-        &[0x86, 0xdd],
-        &header,
-        &own.octets(),
-        &ALL_ROUTERS.octets(),
-        &message,
-    ];
-    let length = parts.iter().map(|part| part.len()).sum();
-    device.transmit(length, &mut |mut frame| {
-        for part in parts {
-            let (room, rest) = frame.split_at_mut(part.len());
-            room.copy_from_slice(part);
-            frame = rest;
-        }
-    });
 }
