@@ -39,7 +39,9 @@ impl Link {
         }
     }
 
-    fn next_hop(&mut self, destination: &IpAddress) -> Option<IpAddress> {
+    /// The neighbour that packets to `destination` go through; `None` without a route.
+    #[inline(never)]
+    pub fn next_hop(&mut self, destination: &IpAddress) -> Option<IpAddress> {
         if self
             .interface
             .ip_addrs()

@@ -83,15 +83,21 @@ impl Inner {
 
     /// Tries what is due, or `all`, again.
     pub fn post_waiting(&mut self, now: u64, all: bool) {
+        // Out of the way while the letters use the rest.
         let mut waiting = core::mem::replace(&mut self.outbox.waiting, heap::vec());
-        waiting.retain_mut(|letter| {
-            if now >= letter.until {
-                self.datagrams.tell(letter.sender, Errno::EHOSTUNREACH);
-                return false;
-            }
+        let mut at = 0;
+        while let Some(letter) = waiting.get_mut(at) {
             self.next = self.next.min(letter.deadline).min(letter.until);
-            !((all || now >= letter.deadline) && self.post(letter, now))
-        });
+            let expired = now >= letter.until;
+            if expired {
+                self.datagrams.tell(letter.sender, Errno::EHOSTUNREACH);
+            }
+            if expired || (all || now >= letter.deadline) && self.post(letter, now) {
+                waiting.remove(at);
+            } else {
+                at += 1;
+            }
+        }
         self.outbox.waiting = waiting;
     }
 }

@@ -305,7 +305,7 @@ impl Setup {
         };
         link.interface.routes_mut().update(|routes| {
             routes.clear();
-            let mut dropped = 0;
+            let mut full = false;
             let mut add = |cidr, mut via_router: IpAddress| {
                 if let IpAddress::Ipv4(hop) = &mut via_router
                     && four.is_none_or(|four| !four.contains_addr(&IpAddress::Ipv4(*hop)))
@@ -318,7 +318,7 @@ impl Setup {
                     preferred_until: None,
                     expires_at: None,
                 };
-                dropped += routes.push(route).is_err() as usize;
+                full |= routes.push(route).is_err();
             };
             let [four, six] = &self.stated;
             let gateway = |given: &Option<Static>| given.as_ref().and_then(|given| given.gateway);
@@ -332,8 +332,10 @@ impl Setup {
             if let Some(lease) = &self.lease {
                 lease.routes(&mut add);
             }
-            if dropped > 0 {
-                system::warn(format_args!("DHCP gave more routes than fit: {dropped} are left out"));
+            if full {
+                system::warn(format_args!(
+                    "DHCP gave more routes than fit: the last ones are left out"
+                ));
             }
         });
         let advertised = |index: usize| self.advertised.prefixes[index].map(|prefix| IpCidr::Ipv6(prefix.address));
@@ -472,17 +474,9 @@ pub fn has_route(links: &mut Links, address: &IpAddress) -> bool {
     let Some(link) = links.outside.as_deref_mut() else {
         return false;
     };
-    let near = link.interface.ip_addrs().iter().any(|cidr| cidr.contains_addr(address));
-    let same_family = link
-        .interface
-        .ip_addrs()
-        .iter()
-        .any(|cidr| cidr.address().version() == address.version());
-    let mut far = false;
-    link.interface
-        .routes_mut()
-        .update(|routes| far = routes.iter().any(|route| route.cidr.contains_addr(address)));
-    same_family && (near || far || address.is_multicast() || *address == IpAddress::v4(255, 255, 255, 255))
+    let mut own = link.interface.ip_addrs().iter();
+    own.any(|cidr| cidr.address().version() == address.version())
+        && (address.is_multicast() || address.is_broadcast() || link.next_hop(address).is_some())
 }
 
 fn cidr(given: &Static) -> IpCidr {
