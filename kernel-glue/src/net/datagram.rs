@@ -11,7 +11,7 @@ use crate::errno::{Errno, Result};
 use crate::heap::{self, Box, Vec};
 use crate::thread_types::Channel;
 use smoltcp::socket::udp;
-use smoltcp::wire::{IpAddress, IpEndpoint};
+use smoltcp::wire::IpEndpoint;
 
 /// Datagrams that wait to be read, and their bytes.
 const RECEIVE_QUEUE: usize = 32;
@@ -64,7 +64,7 @@ impl Datagram {
         let port = self.binding.port == flow.local.port;
         let address = match self.binding.address {
             Some(address) => broadcast || address == flow.local.addr,
-            None => self.binding.v6 || matches!(flow.local.addr, IpAddress::Ipv4(_)),
+            None => self.binding.families.has(&flow.local.addr),
         };
         match self.peer {
             _ if !port || !address => 0,

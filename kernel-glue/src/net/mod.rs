@@ -106,7 +106,7 @@ fn bind(
     stack: &stack::Stack,
     protocol: ports::Protocol,
     local: smoltcp::wire::IpEndpoint,
-    dual: bool,
+    families: ports::Families,
 ) -> crate::errno::Result<ports::Binding> {
     use crate::errno::Errno;
     let address = address::specified(local.addr);
@@ -121,13 +121,12 @@ fn bind(
             return Err(Errno::EADDRNOTAVAIL);
         }
     }
-    let v6 = address.is_none() && dual;
     stack.look(|inner| {
         inner.ports.bind(ports::Binding {
             protocol,
             port: local.port,
             address,
-            v6,
+            families,
         })
     })
 }

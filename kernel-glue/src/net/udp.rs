@@ -206,12 +206,7 @@ impl Socket for UdpSocket {
             return Err(Errno::EINVAL);
         }
         let local = endpoint(address, self.v6)?;
-        let binding = super::bind(
-            &self.stack,
-            Protocol::Udp,
-            local,
-            self.v6 && !self.options.get().v6_only,
-        )?;
+        let binding = super::bind(&self.stack, Protocol::Udp, local, self.options.get().families(self.v6))?;
         self.stack.run(|inner, now| {
             let added = inner.datagrams.add(&binding);
             match added {
