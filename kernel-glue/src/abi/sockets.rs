@@ -49,8 +49,8 @@ pub extern "C" fn sys_listen(fd: i32, backlog: i32) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sys_accept(fd: i32, name: *mut sockaddr, size: *mut socklen_t) -> i32 {
     with_socket(fd, |socket| {
-        // Without a descriptor for it a connection stays in the backlog.
-        table::check_room()?;
+        // First: a connection that was taken out of the backlog cannot go back.
+        table::room()?;
         let (accepted, peer) = socket.accept()?;
         // SAFETY: passed on from this function's own contract.
         unsafe { give_address(peer, name, size) }?;

@@ -22,6 +22,15 @@ pub fn get(fd: i32) -> Result<Rc<dyn Object>> {
     found.ok_or(Errno::EBADF)
 }
 
+/// EMFILE or ENFILE when no further descriptor can be given.
+pub fn room() -> Result<()> {
+    let mut table = TABLE.lock();
+    if table.len() >= LIMIT && table.iter().all(Option::is_some) {
+        return Err(Errno::EMFILE);
+    }
+    table.try_reserve(1).map_err(|_| Errno::ENFILE)
+}
+
 /// Gives `object` the lowest free descriptor.
 pub fn insert(object: Rc<dyn Object>) -> Result<i32> {
     insert_from(object, 0)
@@ -31,13 +40,6 @@ pub fn insert(object: Rc<dyn Object>) -> Result<i32> {
 pub fn insert_from(object: Rc<dyn Object>, lowest: usize) -> Result<i32> {
     open_standard()?;
     place(object, lowest)
-}
-
-/// EMFILE when no descriptor is free.
-pub fn check_room() -> Result<()> {
-    let table = TABLE.lock();
-    let full = table.len() == LIMIT && table.iter().all(Option::is_some);
-    if full { Err(Errno::EMFILE) } else { Ok(()) }
 }
 
 pub fn close(fd: i32) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::address::is_loopback;
 use super::connection::LinkId;
-use super::setup::{State, has_route};
+use super::setup::{PATIENCE, State, has_route};
 use super::stack::{Inner, Stack};
 use super::system;
 use crate::errno::{Errno, Result};
@@ -67,7 +67,7 @@ fn wait(stop: Stop, nonblocking: bool, timeout: u64, deadline: &mut u64) -> Resu
 /// The link to `destination`. Brings the network up and waits for its first address if that is what is missing, at most 5 s.
 /// ENETDOWN without a device, ENETUNREACH without a route.
 pub fn reach(stack: &Stack, destination: &IpAddress) -> Result<LinkId> {
-    block(stack, false, 0, |inner, now| {
+    let reached = block(stack, false, PATIENCE, |inner, now| {
         if is_own(inner, destination) {
             return Ok(LinkId::Loopback);
         }
@@ -81,8 +81,15 @@ pub fn reach(stack: &Stack, destination: &IpAddress) -> Result<LinkId> {
         let v6 = matches!(destination, IpAddress::Ipv6(_));
         match inner.setup.state(&inner.links) {
             State::Absent => Err(Errno::ENETDOWN.into()),
-            _ if inner.setup.may_come(v6, now) => Err(Stop::wait(inner.setup.channel())),
+            _ if inner.setup.may_come(v6) => Err(Stop::wait(inner.setup.channel())),
             _ => Err(Errno::ENETUNREACH.into()),
+        }
+    });
+    reached.map_err(|error| {
+        if error == Errno::EAGAIN {
+            Errno::ENETUNREACH
+        } else {
+            error
         }
     })
 }

@@ -2,8 +2,7 @@
 
 use super::connection::LinkId;
 use super::frame::Flow;
-use super::link::LOOPBACK_MTU;
-use super::lone::{Lone, bytes, filled, lend};
+use super::lone::{Lone, udp_socket};
 use super::ports::Binding;
 use super::setup;
 use super::stack::Inner;
@@ -11,48 +10,26 @@ use super::system;
 use crate::errno::{Errno, Result};
 use crate::heap::{self, Box, Vec};
 use crate::thread_types::Channel;
-use smoltcp::socket::udp::{self, PacketMetadata};
-use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
+use smoltcp::socket::udp;
+use smoltcp::wire::IpEndpoint;
 
 /// Datagrams that wait to be read, and their bytes.
 const RECEIVE_QUEUE: usize = 32;
 const RECEIVE_BYTES: usize = 16384;
-/// Datagrams that wait for a neighbour's address, and their bytes.
-const SEND_QUEUE: usize = 8;
-const SEND_BYTES: usize = LOOPBACK_MTU;
-
-type Memory = (Vec<PacketMetadata>, Vec<u8>);
 
 pub struct Datagram {
     pub id: u32,
-    lone: Lone<Memory>,
+    lone: Lone,
     pub binding: Binding,
     pub peer: Option<IpEndpoint>,
     pub error: Option<Errno>,
     pub receive_waited: bool,
-    pub send_waited: bool,
-    /// The link its last datagram went to.
-    pub link: LinkId,
-    deadline: u64,
 }
 
 impl Datagram {
     fn new(id: u32, binding: &Binding) -> Option<Box<Datagram>> {
-        let queues = filled(RECEIVE_QUEUE + SEND_QUEUE, || PacketMetadata::EMPTY)?;
-        let mut memory: Memory = (queues, bytes(RECEIVE_BYTES + SEND_BYTES)?);
-        // SAFETY: all four slices belong to `memory`, which `Lone` keeps and nobody touches.
-        let mut lone = unsafe {
-            let (receive_queue, send_queue) = lend(&mut memory.0).split_at_mut(RECEIVE_QUEUE);
-            let (receive, send) = lend(&mut memory.1).split_at_mut(RECEIVE_BYTES);
-            let receive = udp::PacketBuffer::new(receive_queue, receive);
-            let send = udp::PacketBuffer::new(send_queue, send);
-            Lone::new(udp::Socket::new(receive, send), memory)?
-        };
-        let endpoint = IpListenEndpoint {
-            addr: binding.address,
-            port: binding.port,
-        };
-        lone.get_mut::<udp::Socket>().bind(endpoint).ok()?;
+        // What is sent goes through the outbox.
+        let lone = udp_socket(binding.endpoint(), (RECEIVE_QUEUE, RECEIVE_BYTES), (0, 0))?;
         heap::try_box(Datagram {
             id,
             lone,
@@ -60,9 +37,6 @@ impl Datagram {
             peer: None,
             error: None,
             receive_waited: false,
-            send_waited: false,
-            link: LinkId::Loopback,
-            deadline: u64::MAX,
         })
     }
 
@@ -79,9 +53,8 @@ impl Datagram {
     }
 
     fn notify(&mut self) {
-        let readable = self.receive_waited && (self.socket().can_recv() || self.error.is_some());
-        if readable || self.send_waited && self.socket().can_send() {
-            (self.receive_waited, self.send_waited) = (false, false);
+        if self.receive_waited && (self.socket().can_recv() || self.error.is_some()) {
+            self.receive_waited = false;
             system::wake(self.channel());
         }
     }
@@ -91,7 +64,7 @@ impl Datagram {
         let port = self.binding.port == flow.local.port;
         let address = match self.binding.address {
             Some(address) => broadcast || address == flow.local.addr,
-            None => self.binding.v6 || matches!(flow.local.addr, IpAddress::Ipv4(_)),
+            None => self.binding.families.has(&flow.local.addr),
         };
         match self.peer {
             _ if !port || !address => 0,
@@ -150,7 +123,14 @@ impl Datagrams {
         let sender = |datagram: &&mut Box<Datagram>| {
             datagram.peer == Some(flow.remote) && datagram.binding.port == flow.local.port
         };
-        if let Some(datagram) = self.all.iter_mut().find(sender) {
+        if let Some(id) = self.all.iter_mut().find(sender).map(|datagram| datagram.id) {
+            self.tell(id, error);
+        }
+    }
+
+    /// The next call on the socket fails, if it still exists.
+    pub fn tell(&mut self, id: u32, error: Errno) {
+        if let Some(datagram) = self.find(id) {
             datagram.error = Some(error);
             datagram.notify();
         }
@@ -176,28 +156,6 @@ impl Inner {
                 datagram.notify();
             }
             None => self.deliver_to_none(link, frame, now),
-        }
-    }
-
-    /// Sends what socket `id` has queued on `link`.
-    pub fn pump_datagram(&mut self, id: u32, link: LinkId, now: u64) {
-        let Ok(datagram) = self.datagrams.get(id) else { return };
-        datagram.link = link;
-        if let Some(link) = self.links.get(link) {
-            datagram.deadline = link.pump(datagram.lone.set(), now);
-            self.next = self.next.min(datagram.deadline);
-        }
-    }
-
-    pub fn datagram_timers(&mut self, now: u64) {
-        for datagram in &mut self.datagrams.all {
-            if datagram.deadline != u64::MAX
-                && let Some(link) = self.links.get(datagram.link)
-            {
-                datagram.deadline = link.pump(datagram.lone.set(), now);
-                datagram.notify();
-            }
-            self.next = self.next.min(datagram.deadline);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! DHCP options smoltcp does not read: interface MTU (26) and classless static routes (121).
+//! DHCP options that are more than an address or a number: what is asked for, and classless static routes (121).
 
 use core::net::Ipv4Addr;
 

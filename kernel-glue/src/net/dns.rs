@@ -14,8 +14,9 @@ pub const AAAA: u16 = 28;
 const HEADER: usize = 12;
 /// Class IN (RFC 1035 3.2.4).
 const INTERNET: u16 = 1;
-/// In the header's third and fourth byte: an answer, recursion desired; the mask and a value of the response code (4.1.1).
+/// In the header's third and fourth byte: an answer, it was cut off, recursion desired; the mask and a value of the response code (4.1.1).
 const IS_ANSWER: u8 = 0x80;
+const CUT_OFF: u8 = 2;
 const RECURSION_DESIRED: u8 = 1;
 const CODE: u8 = 15;
 const NO_SUCH_NAME: u8 = 3;
@@ -58,7 +59,8 @@ impl Question {
         &self.message[..self.length]
     }
 
-    /// Takes the addresses of `answer`, if it is one to this question (false: it is not). EAGAIN when the server could not answer.
+    /// Takes the addresses of `answer`, if it is one to this question (false: it is not). EAGAIN when the server could not answer, or
+    /// all that fits in a datagram is no address.
     pub fn take(&self, answer: &[u8], found: &mut Vec<IpAddr>) -> Result<bool> {
         let asked = self.bytes();
         let Some((head, mut records)) = answer.split_at_checked(asked.len()) else {
@@ -74,6 +76,7 @@ impl Question {
             _ => return Err(Errno::EAGAIN),
         }
         // Servers follow aliases (RFC 1034 5.3.1): whoever owns the address at the end of the chain, it is meant for the name.
+        let before = found.len();
         for _ in 0..u16::from_be_bytes([head[6], head[7]]) {
             let Some((kind, data, rest)) = record(records) else {
                 break;
@@ -85,6 +88,9 @@ impl Question {
                 found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
                 found.push(address);
             }
+        }
+        if found.len() == before && head[2] & CUT_OFF != 0 {
+            return Err(Errno::EAGAIN);
         }
         Ok(true)
     }
@@ -108,7 +114,12 @@ fn record(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     }
     let (fixed, rest) = rest.split_first_chunk::<10>()?;
     let (data, rest) = rest.split_at_checked(u16::from_be_bytes([fixed[8], fixed[9]]) as usize)?;
-    Some((u16::from_be_bytes([fixed[0], fixed[1]]), data, rest))
+    // Records of other classes are of no type that is asked for.
+    let kind = match fixed[2..4] {
+        [0, class] if class == INTERNET as u8 => u16::from_be_bytes([fixed[0], fixed[1]]),
+        _ => 0,
+    };
+    Some((kind, data, rest))
 }
 
 fn address(data: &[u8]) -> Option<IpAddr> {
@@ -165,6 +176,15 @@ mod tests {
             (Ok(true), std::vec::Vec::new())
         );
         assert_eq!(taken(&question, &answer(&question, 2, &[])).0, Err(Errno::EAGAIN));
+        let mut cut_off = answer(&question, 0, &[&alias]);
+        cut_off[2] |= CUT_OFF;
+        assert_eq!(taken(&question, &cut_off).0, Err(Errno::EAGAIN));
+        let mut chaos = four.clone();
+        chaos[7] = 3;
+        assert_eq!(
+            taken(&question, &answer(&question, 0, &[&chaos])),
+            (Ok(true), std::vec::Vec::new())
+        );
         let other = Question::new(8, "a.example", A).unwrap();
         assert_eq!(taken(&other, &good).0, Ok(false));
         assert_eq!(taken(&question, question.bytes()).0, Ok(false));

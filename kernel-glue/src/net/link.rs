@@ -1,13 +1,16 @@
 //! smoltcp's view of a network device, and the loopback device.
 
 use super::device::{Counters, NetworkDevice};
+use super::frame::ETHERNET_HEADER;
+use super::hops::Hops;
 use super::system;
 use crate::heap::{self, Box, Vec};
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
+use core::net::Ipv4Addr;
 use smoltcp::iface::{Config, Interface};
 use smoltcp::phy::{self, ChecksumCapabilities, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
-use smoltcp::wire::HardwareAddress;
+use smoltcp::wire::{HardwareAddress, IpAddress};
 
 /// Largest Ethernet payload this stack sends or accepts, bytes (jumbo frames are not used).
 pub const MAX_MTU: usize = 1500;
@@ -15,7 +18,6 @@ pub const MAX_MTU: usize = 1500;
 pub const LOOPBACK_MTU: usize = 9000;
 /// Packets that may wait on loopback before senders have to.
 const LOOPBACK_QUEUE: usize = 64;
-const ETHERNET_HEADER: usize = 14;
 
 /// A device with the smoltcp interface on it.
 pub struct Link {
@@ -24,30 +26,34 @@ pub struct Link {
     /// Bytes of the largest IP packet.
     pub mtu: usize,
     pub ethernet: bool,
+    pub hops: Hops,
+    /// The neighbour that was asked for last, and when, ns.
+    pub asked: IpAddress,
+    pub asked_at: u64,
 }
 
 impl Link {
-    pub fn new(
-        device: &'static dyn NetworkDevice,
-        address: HardwareAddress,
-        mtu: usize,
-        slaac: bool,
-    ) -> Option<Box<Link>> {
+    pub fn new(device: &'static dyn NetworkDevice, address: HardwareAddress, mtu: usize) -> Option<Box<Link>> {
         let ethernet = matches!(address, HardwareAddress::Ethernet(_));
         let mut config = Config::new(address);
         config.random_seed = system::random();
-        config.slaac = slaac;
+        let hops = Hops::new(Ipv4Addr::UNSPECIFIED);
         let mut port = Port {
             device,
             frame: None,
             mtu,
             ethernet,
+            hops,
+            unsent: Cell::new(false),
         };
         heap::try_box(Link {
             interface: Interface::new(config, &mut port, instant(system::now())),
             device,
             mtu,
             ethernet,
+            hops,
+            asked: IpAddress::Ipv4(Ipv4Addr::UNSPECIFIED),
+            asked_at: 0,
         })
     }
 
@@ -58,6 +64,8 @@ impl Link {
             frame,
             mtu: self.mtu,
             ethernet: self.ethernet,
+            hops: self.hops,
+            unsent: Cell::new(false),
         }
     }
 }
@@ -66,7 +74,7 @@ pub fn instant(nanoseconds: u64) -> Instant {
     Instant::from_micros((nanoseconds / 1000) as i64)
 }
 
-/// Nanoseconds; rounded up so that a timer is due when it is reached.
+/// Nanoseconds, of a time that [`instant`] may have given.
 pub fn nanoseconds(instant: Instant) -> u64 {
     (instant.total_micros() as u64).saturating_mul(1000)
 }
@@ -76,25 +84,31 @@ pub struct Port<'a> {
     frame: Option<&'a [u8]>,
     mtu: usize,
     ethernet: bool,
+    hops: Hops,
+    /// smoltcp had something to send and did not: it does not know the neighbour.
+    pub unsent: Cell<bool>,
 }
 
-impl phy::Device for Port<'_> {
+impl<'a> phy::Device for Port<'a> {
     type RxToken<'t>
-        = Received<'t>
+        = Received<'a>
     where
         Self: 't;
     type TxToken<'t>
-        = Sender
+        = Sender<'t, 'a>
     where
         Self: 't;
 
-    fn receive(&mut self, _now: Instant) -> Option<(Received<'_>, Sender)> {
+    fn receive(&mut self, _now: Instant) -> Option<(Received<'a>, Sender<'_, 'a>)> {
         self.device.can_transmit().then_some(())?;
-        Some((Received(self.frame.take()?), Sender(self.device)))
+        Some((Received(self.frame.take()?), Sender(self)))
     }
 
-    fn transmit(&mut self, _now: Instant) -> Option<Sender> {
-        self.device.can_transmit().then_some(Sender(self.device))
+    fn transmit(&mut self, _now: Instant) -> Option<Sender<'_, 'a>> {
+        self.device.can_transmit().then(|| {
+            self.unsent.set(true);
+            Sender(self)
+        })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -120,11 +134,12 @@ impl phy::RxToken for Received<'_> {
     }
 }
 
-pub struct Sender(&'static dyn NetworkDevice);
+pub struct Sender<'t, 'a>(&'t Port<'a>);
 
-impl phy::TxToken for Sender {
+impl phy::TxToken for Sender<'_, '_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
         let (mut fill, mut result) = (Some(fill), None);
+        self.0.unsent.set(false);
         send(self.0, length, &mut |frame| {
             if let Some(fill) = fill.take() {
                 result = Some(fill(frame));
@@ -136,9 +151,14 @@ impl phy::TxToken for Sender {
 }
 
 #[inline(never)]
-fn send(device: &dyn NetworkDevice, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> bool) {
+fn send(port: &Port, length: usize, fill: &mut dyn FnMut(&mut [u8]) -> bool) {
     let mut filled = false;
-    device.transmit(length, &mut |frame| filled = fill(frame));
+    port.device.transmit(length, &mut |frame| {
+        filled = fill(frame);
+        if port.ethernet {
+            port.hops.unmask(frame);
+        }
+    });
     if !filled {
         lose(length, fill);
     }

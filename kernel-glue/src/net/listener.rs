@@ -1,5 +1,6 @@
 //! Listening TCP sockets: which one a SYN is for, and the connections on their way to accept.
 
+use super::ports::Families;
 use super::system;
 use crate::errno::{Errno, Result};
 use crate::heap::{self, Box, Vec};
@@ -13,8 +14,8 @@ pub struct Listener {
     pub id: u32,
     /// `None`: every address.
     pub address: Option<IpAddress>,
-    /// With no address: IPv6 and, dual-stack, IPv4 too. Otherwise IPv4 only.
-    pub v6: bool,
+    /// Counts with no address.
+    pub families: Families,
     pub port: u16,
     pub backlog: usize,
     /// Handshakes, oldest first.
@@ -49,7 +50,7 @@ impl Listener {
     fn serves(&self, local: &IpEndpoint) -> bool {
         let address = match self.address {
             Some(address) => address == local.addr,
-            None => self.v6 || matches!(local.addr, IpAddress::Ipv4(_)),
+            None => self.families.has(&local.addr),
         };
         address && self.port == local.port
     }
@@ -77,12 +78,12 @@ impl Listeners {
         }
     }
 
-    pub fn add(&mut self, address: Option<IpAddress>, v6: bool, port: u16, backlog: usize) -> Result<u32> {
+    pub fn add(&mut self, address: Option<IpAddress>, families: Families, port: u16, backlog: usize) -> Result<u32> {
         let id = self.next_id;
         let listener = Listener {
             id,
             address,
-            v6,
+            families,
             port,
             backlog: backlog.clamp(1, MOST_BACKLOG),
             half_open: heap::vec(),
@@ -102,11 +103,11 @@ impl Listeners {
             .map(|listener| &mut **listener)
     }
 
-    /// The listener of one address goes before that of every address, and IPv4's own before the dual-stack one.
+    /// The listener of one address goes before that of every address, and a family's own before the dual-stack one.
     pub fn find(&mut self, local: &IpEndpoint) -> Option<&mut Listener> {
         let (mut found, mut best) = (None, u8::MAX);
         for listener in &mut self.all {
-            let rank = (listener.address.is_none() as u8) << 1 | listener.v6 as u8;
+            let rank = (listener.address.is_none() as u8) << 1 | (listener.families == Families::Both) as u8;
             if rank < best && listener.serves(local) {
                 (found, best) = (Some(&mut **listener), rank);
             }

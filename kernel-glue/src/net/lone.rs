@@ -5,23 +5,28 @@
 
 use crate::heap::{self, Vec};
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
+use smoltcp::socket::udp::{self, PacketMetadata};
 use smoltcp::socket::{AnySocket, Socket};
+use smoltcp::wire::IpListenEndpoint;
 
-/// `socket` and the memory it works in. `K` keeps that memory alive.
-pub struct Lone<K> {
+/// What a socket works in: the list of its datagrams (TCP has none), and bytes.
+pub type Memory = (Vec<PacketMetadata>, Vec<u8>);
+
+/// `socket` and the memory it works in, which is kept alive.
+pub struct Lone {
     // Declared first, so dropped first: it borrows from the other two.
     set: SocketSet<'static>,
     handle: SocketHandle,
     _storage: Vec<SocketStorage<'static>>,
-    _kept: K,
+    _kept: Memory,
 }
 
-impl<K> Lone<K> {
+impl Lone {
     /// `None` when the kernel heap is exhausted.
     ///
     /// # Safety
     /// Everything `socket` borrows through [`lend`] is owned by `kept`, and is not touched through `kept` again.
-    pub unsafe fn new<T: AnySocket<'static>>(socket: T, kept: K) -> Option<Lone<K>> {
+    pub unsafe fn new<T: AnySocket<'static>>(socket: T, kept: Memory) -> Option<Lone> {
         let (set, handle, storage) = hold(socket.upcast())?;
         Some(Lone {
             set,
@@ -42,6 +47,24 @@ impl<K> Lone<K> {
     pub fn get_mut<T: AnySocket<'static>>(&mut self) -> &mut T {
         self.set.get_mut(self.handle)
     }
+}
+
+/// A UDP socket of the name `local` with room for so many datagrams, and their bytes, in each direction; `None` when the kernel heap
+/// is exhausted or the name is impossible.
+#[inline(never)]
+pub fn udp_socket(local: IpListenEndpoint, receive: (usize, usize), send: (usize, usize)) -> Option<Lone> {
+    let metadata = filled(receive.0 + send.0, || PacketMetadata::EMPTY)?;
+    let mut memory: Memory = (metadata, bytes(receive.1 + send.1)?);
+    // SAFETY: all four slices belong to `memory`, which `Lone` keeps and nobody touches.
+    let mut lone = unsafe {
+        let (receive_list, send_list) = lend(&mut memory.0).split_at_mut(receive.0);
+        let (receive_bytes, send_bytes) = lend(&mut memory.1).split_at_mut(receive.1);
+        let receive = udp::PacketBuffer::new(receive_list, receive_bytes);
+        let send = udp::PacketBuffer::new(send_list, send_bytes);
+        Lone::new(udp::Socket::new(receive, send), memory)?
+    };
+    lone.get_mut::<udp::Socket>().bind(local).ok()?;
+    Some(lone)
 }
 
 /// `socket` in a set of its own, and the set's memory, to be dropped after the set.

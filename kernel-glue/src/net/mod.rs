@@ -1,9 +1,10 @@
 //! The network: devices below, smoltcp in the middle, sockets as [`Object`](crate::object::Object)s above.
 //!
-//! - [`device`] is what drivers offer; [`link`] puts a smoltcp interface on it, and is loopback.
+//! - [`device`] is what drivers offer; [`link`] puts a smoltcp interface on it, and is loopback. [`ask`] and [`hops`] find neighbours
+//!   where smoltcp would not.
 //! - [`frame`] finds out which socket a frame is for, so that smoltcp sees one socket at a time ([`lone`]).
 //! - [`stack`] holds everything and does the work of packets and timers; [`connection`], [`table`], [`listener`],
-//!   [`datagram`] and [`ports`] are its parts. [`setup`] gives the machine its addresses.
+//!   [`datagram`], [`outbox`] and [`ports`] are its parts. [`setup`] gives the machine its addresses.
 //! - [`tcp`] and [`udp`] are the socket calls, [`block`] their waiting, [`resolve`] names, by [`dns`] messages.
 //!
 //! Limits, on purpose: no IP fragments, no multicast membership, packets of at most 1500 bytes outside.
@@ -12,6 +13,8 @@ pub mod device;
 
 #[cfg(any(target_os = "hermit", test))]
 mod address;
+#[cfg(any(target_os = "hermit", test))]
+mod ask;
 #[cfg(any(target_os = "hermit", test))]
 mod block;
 #[cfg(any(target_os = "hermit", test))]
@@ -27,6 +30,8 @@ mod dns;
 #[cfg(any(target_os = "hermit", test))]
 mod frame;
 #[cfg(any(target_os = "hermit", test))]
+mod hops;
+#[cfg(any(target_os = "hermit", test))]
 mod link;
 #[cfg(any(target_os = "hermit", test))]
 mod listener;
@@ -34,6 +39,8 @@ mod listener;
 mod lone;
 #[cfg(any(target_os = "hermit", test))]
 mod options;
+#[cfg(any(target_os = "hermit", test))]
+mod outbox;
 #[cfg(any(target_os = "hermit", test))]
 mod ports;
 #[cfg(any(target_os = "hermit", test))]
@@ -74,12 +81,16 @@ mod limits {
     pub const HANDSHAKE: Duration = Duration::from_secs(10);
     /// A handshake this young keeps its place when the backlog is full.
     pub const YOUNG: u64 = SECOND;
+    /// With this many handshakes under way at a listener, new ones get small buffers: they may be a flood.
+    pub const CROWD: usize = 32;
     /// An outgoing connection's handshake.
     pub const CONNECT: Duration = Duration::from_secs(60);
     /// A peer that owes an acknowledgement and is not heard from.
     pub const SILENCE: u64 = 300 * SECOND;
-    /// The same once the program has closed the connection.
-    pub const DELIVERY: u64 = 60 * SECOND;
+    /// The same once the program has closed the connection. Longer than two of smoltcp's longest pauses between probes, 60 s.
+    pub const DELIVERY: u64 = 150 * SECOND;
+    /// Longest life of a connection that the program has closed, whatever the peer says.
+    pub const ORPHAN: u64 = 600 * SECOND;
     /// The peer's FIN after ours was acknowledged.
     pub const FIN_WAIT_2: u64 = 10 * SECOND;
     /// The acknowledgement of our FIN when both sides closed at once. A peer may send it only on a repeated FIN, which smoltcp
@@ -97,7 +108,7 @@ fn bind(
     stack: &stack::Stack,
     protocol: ports::Protocol,
     local: smoltcp::wire::IpEndpoint,
-    dual: bool,
+    families: ports::Families,
 ) -> crate::errno::Result<ports::Binding> {
     use crate::errno::Errno;
     let address = address::specified(local.addr);
@@ -112,13 +123,12 @@ fn bind(
             return Err(Errno::EADDRNOTAVAIL);
         }
     }
-    let v6 = address.is_none() && dual;
     stack.look(|inner| {
         inner.ports.bind(ports::Binding {
             protocol,
             port: local.port,
             address,
-            v6,
+            families,
         })
     })
 }

@@ -1,5 +1,6 @@
 //! Socket options, as the Hermit ABI numbers and lays them out.
 
+use super::ports::Families;
 use crate::errno::{Errno, Result};
 use hermit_abi as abi;
 
@@ -33,6 +34,15 @@ impl Options {
             receive_timeout: 0,
             send_timeout: 0,
             hop_limit: 64,
+        }
+    }
+
+    /// What an IPv4, or IPv6, socket without an address is for.
+    pub fn families(&self, v6: bool) -> Families {
+        match v6 {
+            false => Families::V4,
+            true if self.v6_only => Families::V6,
+            true => Families::Both,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::system;
 use crate::errno::{Errno, Result};
 use crate::heap::{self, Vec};
-use smoltcp::wire::IpAddress;
+use smoltcp::wire::{IpAddress, IpListenEndpoint};
 
 /// RFC 6335 6: the dynamic ports.
 pub const FIRST_EPHEMERAL: u16 = 49152;
@@ -15,6 +15,24 @@ pub enum Protocol {
     Udp,
 }
 
+/// What a socket without an address is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Families {
+    V4,
+    /// With IPV6_V6ONLY.
+    V6,
+    Both,
+}
+
+impl Families {
+    pub fn has(self, address: &IpAddress) -> bool {
+        self != match address {
+            IpAddress::Ipv4(_) => Families::V6,
+            IpAddress::Ipv6(_) => Families::V4,
+        }
+    }
+}
+
 /// A socket's local name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Binding {
@@ -22,17 +40,26 @@ pub struct Binding {
     pub port: u16,
     /// `None`: every address.
     pub address: Option<IpAddress>,
-    /// With no address: IPv6 and IPv4, otherwise IPv4 only.
-    pub v6: bool,
+    /// Counts with no address.
+    pub families: Families,
 }
 
 impl Binding {
+    pub fn endpoint(&self) -> IpListenEndpoint {
+        IpListenEndpoint {
+            addr: self.address,
+            port: self.port,
+        }
+    }
+
     fn conflicts(&self, other: &Binding) -> bool {
         let addresses = match (self.address, other.address) {
             (Some(one), Some(two)) => one == two,
-            (Some(address), None) => other.v6 || matches!(address, IpAddress::Ipv4(_)),
-            (None, Some(address)) => self.v6 || matches!(address, IpAddress::Ipv4(_)),
-            (None, None) => true,
+            (Some(address), None) => other.families.has(&address),
+            (None, Some(address)) => self.families.has(&address),
+            (None, None) => {
+                self.families == other.families || self.families == Families::Both || other.families == Families::Both
+            }
         };
         self.protocol == other.protocol && self.port == other.port && addresses
     }
@@ -89,14 +116,15 @@ impl Ports {
 
 #[cfg(test)]
 mod tests {
+    use super::Families::*;
     use super::*;
 
-    fn name(port: u16, address: Option<IpAddress>, v6: bool) -> Binding {
+    fn name(port: u16, address: Option<IpAddress>, families: Families) -> Binding {
         Binding {
             protocol: Protocol::Tcp,
             port,
             address,
-            v6,
+            families,
         }
     }
 
@@ -104,10 +132,10 @@ mod tests {
     fn overlapping_names_conflict() {
         let mut ports = Ports::new();
         let local = Some(IpAddress::v4(127, 0, 0, 1));
-        let one = ports.bind(name(80, local, false)).unwrap();
-        assert_eq!(ports.bind(name(80, None, false)), Err(Errno::EADDRINUSE));
-        assert_eq!(ports.bind(name(80, None, true)), Err(Errno::EADDRINUSE));
-        assert!(ports.bind(name(80, Some(IpAddress::v4(10, 0, 2, 15)), false)).is_ok());
+        let one = ports.bind(name(80, local, V4)).unwrap();
+        assert_eq!(ports.bind(name(80, None, V4)), Err(Errno::EADDRINUSE));
+        assert_eq!(ports.bind(name(80, None, Both)), Err(Errno::EADDRINUSE));
+        assert!(ports.bind(name(80, Some(IpAddress::v4(10, 0, 2, 15)), V4)).is_ok());
         assert!(
             ports
                 .bind(Binding {
@@ -116,15 +144,19 @@ mod tests {
                 })
                 .is_ok()
         );
+        // IPv6 alone leaves IPv4's port free, and the other way round.
+        assert!(ports.bind(name(81, None, V6)).is_ok());
+        assert!(ports.bind(name(81, None, V4)).is_ok());
+        assert_eq!(ports.bind(name(81, None, Both)), Err(Errno::EADDRINUSE));
         ports.release(&one);
-        assert_eq!(ports.bind(name(80, local, false)), Ok(one));
+        assert_eq!(ports.bind(name(80, local, V4)), Ok(one));
     }
 
     #[test]
     fn port_zero_means_any_free_one() {
         let mut ports = Ports::new();
-        let first = ports.bind(name(0, None, false)).unwrap();
-        let second = ports.bind(name(0, None, false)).unwrap();
+        let first = ports.bind(name(0, None, V4)).unwrap();
+        let second = ports.bind(name(0, None, V4)).unwrap();
         assert!(first.port >= FIRST_EPHEMERAL && second.port >= FIRST_EPHEMERAL && first.port != second.port);
     }
 }

@@ -44,17 +44,14 @@ pub fn resolve(stack: &Rc<Stack>, name: &str, v4: bool, v6: bool) -> Result<Vec<
             match ask(stack, *server, &mut questions, &mut found, until) {
                 Ok(()) if found.is_empty() => return Err(Errno::ENOENT),
                 Ok(()) => return Ok(found),
+                // One family is better than none: some servers never answer for IPv6.
+                Err(_) if !found.is_empty() => return Ok(found),
                 // The next server, or this one again.
                 Err(_) => {}
             }
         }
     }
-    // One family is better than none.
-    if found.is_empty() {
-        Err(Errno::EAGAIN)
-    } else {
-        Ok(found)
-    }
+    Err(Errno::EAGAIN)
 }
 
 fn wait_for_servers(stack: &Stack) -> Result<Servers> {
@@ -66,7 +63,7 @@ fn wait_for_servers(stack: &Stack) -> Result<Servers> {
         }
         match inner.setup.state(&inner.links) {
             State::Absent => Err(Errno::ENETDOWN.into()),
-            _ if inner.setup.may_come(false, now) => Err(Stop::wait(inner.setup.channel())),
+            _ if inner.setup.may_come(false) => Err(Stop::wait(inner.setup.channel())),
             _ => Err(Errno::EAGAIN.into()),
         }
     })

@@ -3,50 +3,55 @@
 //! Nothing happens until the program asks for the network, by a line written to `/run/cartridge/network` or by the first
 //! socket call that needs it.
 
+mod dhcp;
 mod lease;
+mod routers;
 
+use self::dhcp::Dhcp;
 use self::lease::Lease;
+use self::routers::Advertised;
+use super::address::is_loopback;
 use super::connection::LinkId;
 use super::device::NetworkDevice;
-use super::dhcp_options::{CLASSLESS_ROUTES, ClasslessRoutes, INTERFACE_MTU, REQUESTED};
-use super::frame::Flow;
-use super::link::{Link, MAX_MTU, instant};
-use super::lone::{Lone, bytes, lend};
+use super::dhcp_options::{CLASSLESS_ROUTES, ClasslessRoutes, INTERFACE_MTU};
+use super::frame::{ETHERNET_HEADER, Flow};
+use super::hops::Hops;
+use super::link::{Link, MAX_MTU};
 use super::stack::Links;
 use super::system;
 use super::text::{self, LEAST_MTU, MOST_SERVERS, Static};
 use crate::errno::{Errno, Result};
-use crate::heap::Vec;
 use crate::thread_types::Channel;
 use core::fmt::{Display, Write};
 use core::net::IpAddr;
 use smoltcp::iface::{Interface, Route};
-use smoltcp::socket::dhcpv4::{self, RetryConfig};
-use smoltcp::time::Duration;
 use smoltcp::wire::{
     EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr,
 };
 
 const SECOND: u64 = 1_000_000_000;
-/// After this long without a DHCP answer the user is told (ns).
-const PATIENCE: u64 = 5 * SECOND;
-/// smoltcp solicits routers three times, 4 s apart; after that its timer would stand still in the past (ns).
-const SOLICITING: u64 = 12 * SECOND;
-/// Longest pause between two DHCP discoveries.
-const LONGEST_PAUSE: u64 = 64;
+/// After this long without an answer the user is told, and nobody waits for an address any more (ns).
+pub const PATIENCE: u64 = 5 * SECOND;
+/// A path's MTU is tried to be larger again after this long (RFC 1191 6.3), ns.
+const PATH_LIFE: u64 = 600 * SECOND;
 
 pub struct Setup {
     asked: bool,
-    /// When the network was asked for, ns.
+    /// When the network, or DHCP, was asked for, ns.
     since: u64,
+    /// [`PATIENCE`] is not over yet.
+    patient: bool,
     /// For IPv4 and IPv6. Beside DHCP its address is unspecified.
     stated: [Option<Static>; 2],
-    dhcp: Option<Lone<Vec<u8>>>,
+    dhcp: Option<Dhcp>,
     lease: Option<Lease>,
+    advertised: Advertised,
+    /// A path's MTU that is smaller than the link's, and until when it is believed, ns.
+    path: Option<(usize, u64)>,
+    /// The earliest deadline, ns.
+    due: u64,
     /// Told the user that there is no device, or no DHCP answer.
     warned: bool,
-    soliciting_since: Option<u64>,
-    dhcp_due: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,12 +71,14 @@ impl Setup {
         Setup {
             asked: false,
             since: 0,
+            patient: false,
             stated: [None, None],
             dhcp: None,
             lease: None,
+            advertised: Advertised::new(),
+            path: None,
+            due: u64::MAX,
             warned: false,
-            soliciting_since: None,
-            dhcp_due: u64::MAX,
         }
     }
 
@@ -84,7 +91,7 @@ impl Setup {
     pub fn need(&mut self, links: &mut Links, now: u64) {
         if !self.asked {
             // Failure leaves the state at absent, which every later call reports.
-            let _ = self.start(links, now).and_then(|()| self.start_dhcp());
+            let _ = self.start(links, now).map(|()| self.start_dhcp(now));
             self.step(links, now);
         }
     }
@@ -108,13 +115,13 @@ impl Setup {
                 self.stated[v6 as usize] = Some(given);
                 if !v6 {
                     self.lease = None;
-                    self.set_dhcp(None);
+                    self.dhcp = None;
                 }
             } else {
-                self.start_dhcp()?;
+                self.start_dhcp(now);
                 self.stated[0] = Some(given);
             }
-            self.apply(links, now);
+            self.apply(links);
             self.step(links, now);
         }
         Ok(())
@@ -122,14 +129,20 @@ impl Setup {
 
     fn start(&mut self, links: &mut Links, now: u64) -> Result<()> {
         if !self.asked {
-            (self.asked, self.since) = (true, now);
-            self.open(links, MAX_MTU, true, now)?;
+            self.asked = true;
+            self.open(links, MAX_MTU)?;
+            self.be_patient(now);
+            self.advertised.solicit(now);
         }
         links.outside.as_ref().map(|_| ()).ok_or(Errno::ENETDOWN)
     }
 
+    fn be_patient(&mut self, now: u64) {
+        (self.since, self.patient) = (now, true);
+    }
+
     /// Puts a fresh interface on the device.
-    fn open(&mut self, links: &mut Links, mtu: usize, slaac: bool, now: u64) -> Result<()> {
+    fn open(&mut self, links: &mut Links, mtu: usize) -> Result<()> {
         let usable = |nic: &&'static dyn NetworkDevice| EthernetAddress(nic.mac_address()).is_unicast();
         let Some(nic) = links.nic.filter(usable) else {
             if !core::mem::replace(&mut self.warned, true) {
@@ -142,126 +155,114 @@ impl Setup {
         };
         let mtu = mtu.min(nic.mtu()).min(MAX_MTU);
         let address = HardwareAddress::Ethernet(EthernetAddress(nic.mac_address()));
-        links.outside = Some(Link::new(nic, address, mtu, slaac).ok_or(Errno::ENOBUFS)?);
-        self.soliciting_since = slaac.then_some(now);
+        links.outside = Some(Link::new(nic, address, mtu).ok_or(Errno::ENOBUFS)?);
         self.apply_addresses(links);
         Ok(())
     }
 
-    fn start_dhcp(&mut self) -> Result<()> {
+    fn start_dhcp(&mut self, now: u64) {
         self.stated[0] = None;
         if self.dhcp.is_none() {
-            let mut packet = bytes(MAX_MTU).ok_or(Errno::ENOBUFS)?;
-            let mut socket = dhcpv4::Socket::new();
-            socket.set_parameter_request_list(REQUESTED);
-            // SAFETY: the slice belongs to `packet`, which `Lone` keeps and nobody touches.
-            let dhcp = unsafe {
-                socket.set_receive_packet_buffer(lend(&mut packet));
-                Lone::new(socket, packet)
-            };
-            self.set_dhcp(dhcp);
+            self.be_patient(now);
+            self.dhcp = Some(Dhcp::new(now));
         }
-        self.dhcp.as_ref().map(|_| ()).ok_or(Errno::ENOBUFS)
     }
 
-    // Once, because dropping a socket is much code.
-    #[inline(never)]
-    fn set_dhcp(&mut self, dhcp: Option<Lone<Vec<u8>>>) {
-        self.dhcp = dhcp;
-    }
-
-    /// Moves DHCP and the interface's own timers along.
+    /// Moves DHCP and the solicitation of routers along.
     pub fn step(&mut self, links: &mut Links, now: u64) {
-        if self.soliciting_since.is_some_and(|since| now >= since + SOLICITING) {
-            self.stop_soliciting(links, now);
-        }
-        let Some(link) = links.outside.as_deref_mut() else {
+        let Some(link) = links.outside.as_deref() else {
             return;
         };
-        let before = link.interface.ip_addrs().len();
-        link.interface.poll_maintenance(instant(now));
-        if before != link.interface.ip_addrs().len() {
-            system::wake(self.channel());
+        let device = link.device;
+        let mut changed = self.advertised.step(device, now);
+        changed |= self.path.take_if(|(_, until)| *until <= now).is_some();
+        if let Some(dhcp) = &mut self.dhcp
+            && dhcp.step(device, now)
+        {
+            self.lease = None;
+            self.lease_changed(now);
+            changed = true;
         }
-        self.dhcp_due = u64::MAX;
-        if let Some(dhcp) = &mut self.dhcp {
-            // Pauses as long as the time already waited: 1, 2, 4 ... s.
-            let pause = (now.saturating_sub(self.since) / SECOND).clamp(1, LONGEST_PAUSE);
-            let mut retry = RetryConfig::default();
-            retry.discover_timeout = Duration::from_secs(pause);
-            retry.initial_request_timeout = Duration::from_secs(1);
-            dhcp.get_mut::<dhcpv4::Socket>().set_retry_config(retry);
-            self.dhcp_due = link.pump(dhcp.set(), now);
+        if changed {
+            self.apply(links);
         }
-        self.take_lease(links, now);
-        self.warn_if_unanswered(links, now);
+        self.end_patience(links, now);
+        self.schedule();
     }
 
     pub fn deadline(&self) -> u64 {
-        let waiting = self.dhcp.is_some() && self.lease.is_none() && !self.warned;
-        let warning = if waiting { self.since + PATIENCE } else { u64::MAX };
-        let soliciting = self.soliciting_since.map_or(u64::MAX, |since| since + SOLICITING);
-        self.dhcp_due.min(warning).min(soliciting)
+        self.due
     }
 
-    fn stop_soliciting(&mut self, links: &mut Links, now: u64) {
-        self.soliciting_since = None;
-        let Some(link) = &links.outside else { return };
-        if !has_global6(link, self.stated[1].as_ref()) {
-            let _ = self.open(links, link.mtu, false, now);
+    // Kept, because it is asked for with each packet.
+    fn schedule(&mut self) {
+        let patience = if self.patient { self.since + PATIENCE } else { u64::MAX };
+        let dhcp = self.dhcp.as_ref().map_or(u64::MAX, Dhcp::deadline);
+        let path = self.path.map_or(u64::MAX, |(_, until)| until);
+        self.due = dhcp.min(patience).min(path).min(self.advertised.deadline());
+    }
+
+    /// A router cannot pass on packets larger than `mtu` (0: it does not say what it can). smoltcp knows one MTU only, so all
+    /// packets get smaller.
+    pub fn path_ingress(&mut self, links: &mut Links, mtu: usize, v6: bool, now: u64) {
+        let mtu = mtu.max(LEAST_MTU[v6 as usize]);
+        if links.outside.as_ref().is_some_and(|link| mtu < link.mtu) {
+            self.path = Some((mtu, now + PATH_LIFE));
+            self.apply(links);
+            self.schedule();
         }
     }
 
-    /// A router speaks up: listen to it, though none had answered at first.
-    pub fn router_seen(&mut self, links: &mut Links, now: u64) {
-        if self.soliciting_since.is_some() {
-            // Answered: smoltcp now waits for lifetimes to end, and its timer moves.
-            self.soliciting_since = None;
-        } else if let Some(link) = &links.outside
-            && !has_global6(link, None)
+    /// A router speaks up.
+    pub fn router_ingress(&mut self, links: &mut Links, frame: &[u8], now: u64) {
+        if let Some(link) = &links.outside
+            && let Some(packet) = frame.get(ETHERNET_HEADER..)
+            && let Some(()) = self.advertised.take(packet, link.device.mac_address(), now)
         {
-            let _ = self.open(links, link.mtu, true, now);
-            self.soliciting_since = Some(now);
+            self.apply(links);
+            self.schedule();
         }
     }
 
     /// DHCP answers; false for what is not theirs.
     pub fn udp_ingress(&mut self, links: &mut Links, frame: &[u8], flow: &Flow, now: u64) -> bool {
-        let Some(dhcp) = self
-            .dhcp
-            .as_mut()
-            .filter(|_| flow.local.port == 68 && flow.remote.port == 67)
-        else {
+        let ports = (flow.local.port, flow.remote.port) == (dhcp::CLIENT_PORT, dhcp::SERVER_PORT);
+        let (Some(dhcp), Some(link), true) = (&mut self.dhcp, &links.outside, ports) else {
             return false;
         };
-        links.deliver(LinkId::Outside, frame, dhcp.set(), now);
+        if dhcp.take(frame, link.device.mac_address(), &mut self.lease, now) {
+            self.lease_changed(now);
+            self.apply(links);
+        }
         self.step(links, now);
         true
     }
 
-    fn take_lease(&mut self, links: &mut Links, now: u64) {
-        let Some(dhcp) = &mut self.dhcp else { return };
-        match dhcp.get_mut::<dhcpv4::Socket>().poll() {
-            Some(dhcpv4::Event::Configured(config)) => {
-                if core::mem::take(&mut self.warned) {
-                    system::info(format_args!("DHCP answered: the address is {}", config.address));
-                }
-                self.lease.insert(Lease::new()).take(&config);
+    /// Tells the user what DHCP's news mean.
+    fn lease_changed(&mut self, now: u64) {
+        match &self.lease {
+            Some(lease) if self.warned => {
+                self.warned = false;
+                system::info(format_args!("DHCP answered: the address is {}", lease.address()));
             }
-            Some(dhcpv4::Event::Deconfigured) if self.lease.is_some() => {
+            Some(_) => {}
+            None => {
                 system::warn(format_args!(
                     "the DHCP lease ended and was not renewed: asking for a new address"
                 ));
-                (self.lease, self.since, self.warned) = (None, now, false);
+                self.warned = false;
+                self.be_patient(now);
             }
-            _ => return,
         }
-        self.apply(links, now);
     }
 
-    fn warn_if_unanswered(&mut self, links: &Links, now: u64) {
-        let waiting = self.dhcp.is_some() && self.lease.is_none() && !self.warned;
-        if waiting && now >= self.since + PATIENCE {
+    /// Once the patience is over, whoever waits for an address is told that it may not come.
+    fn end_patience(&mut self, links: &Links, now: u64) {
+        if !self.patient || now < self.since + PATIENCE {
+            return;
+        }
+        self.patient = false;
+        if self.dhcp.is_some() && self.lease.is_none() {
             self.warned = true;
             let link_down = links.nic.is_some_and(|nic| !nic.link_up());
             let hint = if link_down { "; the device's link is down" } else { "" };
@@ -269,20 +270,24 @@ impl Setup {
                 "no DHCP answer after 5 s{hint}: there is no IPv4 address yet, asking on with longer pauses; check the \
                  network's DHCP server or give ADDRESS and GATEWAY in the payload"
             ));
-            system::wake(self.channel());
         }
+        system::wake(self.channel());
     }
 
     /// Puts the configuration into effect and wakes who waits for it.
-    fn apply(&mut self, links: &mut Links, now: u64) {
+    fn apply(&mut self, links: &mut Links) {
         let mut mtu = links.nic.map_or(MAX_MTU, |nic| nic.mtu()).min(MAX_MTU);
         for given in self.stated.iter().flatten() {
             mtu = mtu.min(given.mtu.unwrap_or(MAX_MTU));
         }
-        mtu = mtu.min(self.lease.as_ref().and_then(|lease| lease.mtu).unwrap_or(MAX_MTU));
+        let leased = self.lease.as_ref().and_then(|lease| lease.mtu);
+        let path = self.path.map(|(mtu, _)| mtu);
+        for given in [leased, self.advertised.mtu, path].iter().flatten() {
+            mtu = mtu.min(*given);
+        }
         match &links.outside {
             // The MTU of an interface is fixed when it is made.
-            Some(link) if link.mtu != mtu => drop(self.open(links, mtu, self.soliciting_since.is_some(), now)),
+            Some(link) if link.mtu != mtu => drop(self.open(links, mtu)),
             _ => self.apply_addresses(links),
         }
         system::wake(self.channel());
@@ -292,48 +297,72 @@ impl Setup {
         let Some(link) = links.outside.as_deref_mut() else {
             return;
         };
-        let own = link_local(link.device.mac_address());
-        let stated6 = self.stated[1].as_ref().map(cidr);
-        let leased = self.lease.as_ref().map(|lease| IpCidr::Ipv4(lease.address));
-        let stated4 = self.stated[0].as_ref().filter(|given| given.prefix > 0);
-        let four = stated4.map(cidr).or(leased);
-        link.interface.update_ip_addrs(|addresses| {
-            let advertised = core::mem::take(addresses);
-            for cidr in [four, Some(own), stated6].iter().flatten() {
-                let _ = addresses.push(*cidr);
-            }
-            for cidr in &advertised {
-                if matches!(cidr, IpCidr::Ipv6(_)) && !addresses.contains(cidr) {
-                    let _ = addresses.push(*cidr);
-                }
-            }
-        });
+        let own = Ipv6Cidr::new(link_local(link.device.mac_address()), 64);
+        let stated = |v6: bool| {
+            self.stated[v6 as usize]
+                .as_ref()
+                .filter(|given| given.prefix > 0)
+                .map(cidr)
+        };
+        let four = stated(false).or(self.lease.as_ref().map(Lease::address));
+        let mut hops = match four {
+            Some(IpCidr::Ipv4(four)) => Hops::new(four.address()),
+            _ => Hops::new(Ipv4Address::UNSPECIFIED),
+        };
         link.interface.routes_mut().update(|routes| {
-            routes.retain(|route| matches!(route.cidr, IpCidr::Ipv6(_)) && self.stated[1].is_none());
-            let mut dropped = 0;
-            let mut add = |cidr, via_router| {
+            routes.clear();
+            let mut full = false;
+            let mut add = |cidr, mut via_router: IpAddress| {
+                if let IpAddress::Ipv4(hop) = &mut via_router
+                    && four.is_none_or(|four| !four.contains_addr(&IpAddress::Ipv4(*hop)))
+                {
+                    *hop = hops.stand_in(*hop);
+                }
                 let route = Route {
                     cidr,
                     via_router,
                     preferred_until: None,
                     expires_at: None,
                 };
-                dropped += routes.push(route).is_err() as usize;
+                full |= routes.push(route).is_err();
             };
-            for gateway in self.stated.iter().flatten().filter_map(|given| given.gateway) {
-                let everywhere = match gateway {
-                    IpAddr::V4(_) => EVERYWHERE4,
-                    IpAddr::V6(_) => IpCidr::Ipv6(Ipv6Cidr::new(Ipv6Address::UNSPECIFIED, 0)),
-                };
-                add(everywhere, gateway.into());
+            let [four, six] = &self.stated;
+            let gateway = |given: &Option<Static>| given.as_ref().and_then(|given| given.gateway);
+            if let Some(gateway) = gateway(four) {
+                add(EVERYWHERE4, gateway.into());
+            }
+            let router = self.advertised.router.map(|router| IpAddr::V6(router.address));
+            if let Some(gateway) = gateway(six).or(router) {
+                add(EVERYWHERE6, gateway.into());
             }
             if let Some(lease) = &self.lease {
                 lease.routes(&mut add);
             }
-            if dropped > 0 {
-                system::warn(format_args!("DHCP gave more routes than fit: {dropped} are left out"));
+            if full {
+                system::warn(format_args!(
+                    "DHCP gave more routes than fit: the last ones are left out"
+                ));
             }
         });
+        let advertised = |index: usize| self.advertised.prefixes[index].map(|prefix| IpCidr::Ipv6(prefix.address));
+        let wanted = [
+            four,
+            Some(own.into()),
+            stated(true),
+            advertised(0),
+            advertised(1),
+            hops.address(),
+        ];
+        // Each change makes the interface forget its neighbours.
+        if hops != link.hops || !wanted.iter().flatten().eq(link.interface.ip_addrs()) {
+            link.hops = hops;
+            link.interface.update_ip_addrs(|addresses| {
+                addresses.clear();
+                for cidr in wanted.iter().flatten() {
+                    let _ = addresses.push(*cidr);
+                }
+            });
+        }
     }
 
     /// The servers in effect, in the order they are asked.
@@ -367,13 +396,13 @@ impl Setup {
     }
 
     /// Whether waiting may still bring an address of the family.
-    pub fn may_come(&self, v6: bool, now: u64) -> bool {
+    pub fn may_come(&self, v6: bool) -> bool {
         let asked_for = if v6 {
-            self.soliciting_since.is_some()
+            self.advertised.is_soliciting()
         } else {
             self.dhcp.is_some() && self.lease.is_none()
         };
-        asked_for && now < self.since + PATIENCE
+        self.patient && asked_for
     }
 
     /// What `/run/cartridge/network` reads as.
@@ -388,13 +417,19 @@ impl Setup {
         line(out, "state", &state)?;
         if let Some(link) = &links.outside {
             for cidr in link.interface.ip_addrs() {
-                line(out, "address", cidr)?;
+                if !is_loopback(&cidr.address()) {
+                    line(out, "address", cidr)?;
+                }
             }
             let routes = link.interface.routes();
             #[expect(clippy::manual_flatten, reason = "the iterator's adapter is larger")]
             for route in [routes.get_default_ipv4_route(), routes.get_default_ipv6_route()] {
                 if let Some(route) = route {
-                    line(out, "gateway", &route.via_router)?;
+                    let router = match route.via_router {
+                        IpAddress::Ipv4(router) => Ipv4Address::from_octets(link.hops.real(router.octets())).into(),
+                        router => router,
+                    };
+                    line(out, "gateway", &router)?;
                 }
             }
             for server in self.servers().iter().flatten() {
@@ -411,16 +446,6 @@ impl Setup {
 
 fn line(out: &mut dyn Write, name: &str, value: &dyn Display) -> core::fmt::Result {
     writeln!(out, "{name} {value}")
-}
-
-/// Whether the link has an IPv6 address for the outside, other than this one.
-#[inline(never)]
-fn has_global6(link: &Link, except: Option<&Static>) -> bool {
-    let is_global = |cidr: &IpCidr| matches!(cidr, IpCidr::Ipv6(cidr) if !is_link_local(cidr.address()));
-    let addresses = link.interface.ip_addrs().iter();
-    addresses
-        .filter(|cidr| is_global(cidr))
-        .any(|cidr| except.is_none_or(|given| cidr.address() != given.address.into()))
 }
 
 const LOOPBACK: &[IpCidr] = &[
@@ -455,17 +480,9 @@ pub fn has_route(links: &mut Links, address: &IpAddress) -> bool {
     let Some(link) = links.outside.as_deref_mut() else {
         return false;
     };
-    let near = link.interface.ip_addrs().iter().any(|cidr| cidr.contains_addr(address));
-    let same_family = link
-        .interface
-        .ip_addrs()
-        .iter()
-        .any(|cidr| cidr.address().version() == address.version());
-    let mut far = false;
-    link.interface
-        .routes_mut()
-        .update(|routes| far = routes.iter().any(|route| route.cidr.contains_addr(address)));
-    same_family && (near || far || address.is_multicast() || *address == IpAddress::v4(255, 255, 255, 255))
+    let mut own = link.interface.ip_addrs().iter();
+    own.any(|cidr| cidr.address().version() == address.version())
+        && (address.is_multicast() || address.is_broadcast() || link.next_hop(address).is_some())
 }
 
 fn cidr(given: &Static) -> IpCidr {
@@ -473,12 +490,13 @@ fn cidr(given: &Static) -> IpCidr {
 }
 
 const EVERYWHERE4: IpCidr = IpCidr::Ipv4(Ipv4Cidr::new(Ipv4Address::UNSPECIFIED, 0));
+const EVERYWHERE6: IpCidr = IpCidr::Ipv6(Ipv6Cidr::new(Ipv6Address::UNSPECIFIED, 0));
 
 /// fe80::/64 with the device's EUI-64 (RFC 4291 2.5.6 and appendix A).
-fn link_local(mac: [u8; 6]) -> IpCidr {
+fn link_local(mac: [u8; 6]) -> Ipv6Address {
     let [a, b, c, d, e, f] = mac;
     let octets = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f];
-    IpCidr::Ipv6(Ipv6Cidr::new(Ipv6Address::from_octets(octets), 64))
+    Ipv6Address::from_octets(octets)
 }
 
 fn is_link_local(address: Ipv6Address) -> bool {

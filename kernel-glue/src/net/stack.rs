@@ -3,6 +3,7 @@
 //! Rule: everything here runs inside the kernel's critical section. [`Stack::run`] is the only way in; nothing waits inside
 //! it, and it leaves with every packet that can be sent handed to its device.
 
+mod challenge;
 mod closing;
 
 use super::connection::{Connection, LinkId, Owner};
@@ -11,6 +12,7 @@ use super::device::NetworkDevice;
 use super::frame::{Flow, Kind, classify};
 use super::link::{LOOPBACK_MTU, Link, Loopback, instant, nanoseconds};
 use super::listener::Listeners;
+use super::outbox::Outbox;
 use super::ports::Ports;
 use super::setup::Setup;
 use super::system;
@@ -20,7 +22,7 @@ use crate::heap::{self, Box};
 use core::cell::{Cell, RefCell, RefMut};
 use smoltcp::iface::{PollResult, SocketSet};
 use smoltcp::socket::tcp::State;
-use smoltcp::wire::HardwareAddress;
+use smoltcp::wire::{HardwareAddress, IpAddress};
 
 /// Frames taken from the device in one step: a flood cannot keep the program from running.
 const INGRESS_BURST: usize = 64;
@@ -40,6 +42,7 @@ pub struct Inner {
     pub connections: Table,
     pub listeners: Listeners,
     pub datagrams: Datagrams,
+    pub outbox: Outbox,
     pub ports: Ports,
     pub setup: Setup,
     /// Earliest deadline of anything, ns; may be too early, never too late.
@@ -72,7 +75,7 @@ impl Stack {
     #[inline(never)]
     pub fn new(nic: Option<&'static dyn NetworkDevice>) -> Option<Stack> {
         let device: &'static Loopback = Box::leak(heap::try_box(Loopback::new())?);
-        let mut loopback = Link::new(device, HardwareAddress::Ip, LOOPBACK_MTU, false)?;
+        let mut loopback = Link::new(device, HardwareAddress::Ip, LOOPBACK_MTU)?;
         super::setup::configure_loopback(&mut loopback.interface);
         let inner = Inner {
             links: Links {
@@ -83,6 +86,7 @@ impl Stack {
             connections: Table::new(),
             listeners: Listeners::new(),
             datagrams: Datagrams::new(),
+            outbox: Outbox::new(),
             ports: Ports::new(),
             setup: Setup::new(),
             next: u64::MAX,
@@ -220,20 +224,37 @@ impl Inner {
         match classify(frame, link == LinkId::Outside) {
             Kind::Tcp { flow, opens } => self.tcp_ingress(link, frame, &flow, opens, now),
             Kind::Udp(flow) => self.udp_ingress(link, frame, &flow, now),
-            Kind::Neighbour => {
-                self.deliver_to_none(link, frame, now);
-                // It may be the answer that senders wait for.
-                self.timers(now, true);
+            Kind::Arp(target) => {
+                if let Some(outside) = &self.links.outside
+                    && outside.interface.has_ip_addr(target)
+                    && let Some(masked) = outside.hops.mask(frame)
+                {
+                    self.neighbour(link, &masked, now);
+                }
             }
-            Kind::RouterAdvertisement => {
-                self.setup.router_seen(&mut self.links, now);
-                self.deliver_to_none(link, frame, now);
-                self.setup.step(&mut self.links, now);
+            Kind::Neighbour(about) => {
+                let ours = |outside: &Link| about.is_multicast() || outside.interface.has_ip_addr(about);
+                if self.links.outside.as_deref().is_some_and(ours) {
+                    self.neighbour(link, frame, now);
+                }
             }
+            Kind::RouterAdvertisement => self.setup.router_ingress(&mut self.links, frame, now),
             Kind::Unreachable { udp, flow, port } => self.unreachable(udp, &flow, port, now),
+            // Anyone could have sent this, so it has to be about a connection that exists; the harm is small packets.
+            Kind::TooBig { flow, mtu } if self.connections.find(&flow).is_some() => {
+                let v6 = matches!(flow.remote.addr, IpAddress::Ipv6(_));
+                self.setup.path_ingress(&mut self.links, mtu, v6, now);
+            }
+            Kind::TooBig { .. } => {}
             Kind::Other => self.deliver_to_none(link, frame, now),
             Kind::Martian => {}
         }
+    }
+
+    fn neighbour(&mut self, link: LinkId, frame: &[u8], now: u64) {
+        self.deliver_to_none(link, frame, now);
+        // It may be the answer that senders wait for.
+        self.timers(now, true);
     }
 
     /// Ping, ARP, neighbour discovery, and refusals of what no socket wants.
@@ -248,15 +269,19 @@ impl Inner {
             if connection.link != link {
                 return;
             }
-            // The peer uses its port again before we forgot the last connection from it.
-            if opens
-                && matches!(
-                    (connection.state(), connection.owner),
-                    (State::TimeWait, Owner::Nobody { .. })
-                )
-            {
-                self.remove(index);
-                found = None;
+            if opens {
+                match (connection.state(), connection.owner) {
+                    (State::Listen | State::SynSent | State::SynReceived, _) => {}
+                    // The peer uses its port again before we, or the program, forgot the last connection from it.
+                    (State::TimeWait | State::Closed, owner) => {
+                        match owner {
+                            Owner::Nobody { .. } => self.remove(index),
+                            _ => self.connections.unlink(index),
+                        }
+                        found = None;
+                    }
+                    _ => return self.challenge(index, link, frame, now),
+                }
             }
         }
         let index = match found {
@@ -316,9 +341,11 @@ impl Inner {
 
     /// A new connection in the table; makes room by forgetting finished ones when memory is short.
     pub fn insert(&mut self, flow: &Flow, link: LinkId, owner: Owner, now: u64) -> Result<u32> {
+        let mut modest = false;
         if let Owner::Handshake(id) = owner
             && let Some(listener) = self.listeners.get(id)
         {
+            modest = listener.half_open.len() >= super::CROWD;
             listener.half_open.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
             listener
                 .ready
@@ -326,7 +353,7 @@ impl Inner {
                 .map_err(|_| Errno::ENOBUFS)?;
         }
         for _ in 0..2 {
-            let connection = Connection::new(flow, link, owner);
+            let connection = Connection::new(flow, link, owner, self.connections.bytes(), modest);
             if let Some(index) = connection.and_then(|connection| self.connections.insert(connection)) {
                 return Ok(index);
             }
@@ -383,7 +410,8 @@ impl Inner {
     fn pump(&mut self, index: u32, now: u64) {
         let connection = self.connections.get(index);
         if let Some(link) = self.links.get(connection.link) {
-            connection.deadline = link.pump(connection.lone().set(), now);
+            let remote = connection.flow.remote.addr;
+            connection.deadline = link.pump(connection.lone().set(), &remote, now);
             self.next = self.next.min(connection.deadline);
         }
     }
@@ -401,9 +429,7 @@ impl Inner {
                 _ => u64::MAX,
             };
             if now >= until {
-                connection.socket_mut().abort();
-                self.pump(index, now);
-                self.remove(index);
+                self.abandon(index, now);
                 continue;
             }
             self.next = self.next.min(connection.deadline).min(until);
@@ -413,7 +439,7 @@ impl Inner {
                 self.settle(index, was, now);
             }
         }
-        self.datagram_timers(now);
+        self.post_waiting(now, all);
         self.setup.step(&mut self.links, now);
     }
 
@@ -457,7 +483,8 @@ impl Links {
 
 impl Link {
     /// Sends what the sockets of `set` may send now; returns when they next have to be looked at, ns.
-    pub fn pump(&mut self, set: &mut SocketSet<'_>, now: u64) -> u64 {
+    /// `destination` is where their packets go.
+    pub fn pump(&mut self, set: &mut SocketSet<'_>, destination: &IpAddress, now: u64) -> u64 {
         let time = instant(now);
         let mut port = self.port(None);
         let mut idle = 0;
@@ -469,6 +496,9 @@ impl Link {
             }
             // Once without a packet is a change of state inside the socket; twice is a device without room.
             if self.interface.poll_egress(time, &mut port, set) == PollResult::None {
+                if port.unsent.replace(false) {
+                    self.ask(destination, now);
+                }
                 idle += 1;
                 if idle == 2 {
                     return now + RETRY;

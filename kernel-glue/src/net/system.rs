@@ -44,11 +44,13 @@ mod kernel {
     use crate::thread_types::{Channel, Wake};
     use std::boxed::Box;
     use std::cell::{Cell, RefCell};
+    use std::vec::Vec;
 
     std::thread_local! {
         static NOW: Cell<u64> = const { Cell::new(1_000_000_000) };
         static FREE: Cell<u64> = const { Cell::new(16 << 20) };
         static IDLE: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+        static WOKEN: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
     }
 
     /// Sets what runs while the test's thread waits: the rest of the simulated world.
@@ -64,21 +66,29 @@ mod kernel {
         NOW.with(Cell::get)
     }
 
-    /// One step of simulated time (1 ms), then a wake-up that may be spurious, as on the real scheduler.
-    pub fn wait(_channels: &[Channel], deadline: u64) -> Wake {
-        if now() >= deadline {
-            return Wake::TimedOut;
-        }
-        advance(1_000_000);
-        IDLE.with(|idle| {
-            if let Some(run) = idle.borrow_mut().as_mut() {
-                run()
+    /// Simulated time goes on in steps of 1 ms until one of the channels is woken or the deadline has come: a wake-up that is
+    /// missing is missed, as on the real scheduler.
+    pub fn wait(channels: &[Channel], deadline: u64) -> Wake {
+        WOKEN.with(|woken| woken.borrow_mut().clear());
+        let patience = now() + 24 * 3600 * 1_000_000_000;
+        while now() < deadline {
+            assert!(now() < patience, "nobody wakes the thread");
+            advance(1_000_000);
+            IDLE.with(|idle| {
+                if let Some(run) = idle.borrow_mut().as_mut() {
+                    run()
+                }
+            });
+            if WOKEN.with(|woken| channels.iter().any(|channel| woken.borrow().contains(&channel.0))) {
+                return Wake::Woken;
             }
-        });
-        Wake::Woken
+        }
+        Wake::TimedOut
     }
 
-    pub fn wake(_channel: Channel) {}
+    pub fn wake(channel: Channel) {
+        WOKEN.with(|woken| woken.borrow_mut().push(channel.0));
+    }
 
     pub fn random() -> u64 {
         0x9e37_79b9_7f4a_7c15

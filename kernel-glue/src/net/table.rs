@@ -17,6 +17,8 @@ pub struct Table {
     slots: Vec<Option<Box<Connection>>>,
     /// Slots in use.
     used: usize,
+    /// Bytes of all buffers.
+    bytes: u64,
     /// No slot before this one is free.
     from: u32,
     /// Index of the first connection of each bucket: none or all of [`BUCKETS`].
@@ -29,6 +31,7 @@ impl Table {
         Table {
             slots: heap::vec(),
             used: 0,
+            bytes: 0,
             from: 0,
             heads: heap::vec(),
             seed: system::random() as u32,
@@ -37,6 +40,11 @@ impl Table {
 
     pub fn len(&self) -> usize {
         self.used
+    }
+
+    /// Bytes that the connections' buffers take.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub fn get(&mut self, index: u32) -> &mut Connection {
@@ -70,6 +78,7 @@ impl Table {
         while let Some(Some(_)) = self.slots.get(index as usize) {
             index += 1;
         }
+        self.bytes += connection.size();
         let bucket = self.bucket(&connection.flow);
         let head = core::mem::replace(&mut self.heads[bucket], index);
         match self.slots.get_mut(index as usize) {
@@ -82,7 +91,8 @@ impl Table {
         Some(index)
     }
 
-    pub fn remove(&mut self, index: u32) {
+    /// Lets the connection's flow be used by another one, though whoever owns it keeps the index.
+    pub fn unlink(&mut self, index: u32) {
         let flow = self.get(index).flow;
         let next = self.get(index).next;
         let bucket = self.bucket(&flow);
@@ -99,6 +109,11 @@ impl Table {
                 at = before.next;
             }
         }
+    }
+
+    pub fn remove(&mut self, index: u32) {
+        self.unlink(index);
+        self.bytes -= self.get(index).size();
         self.slots[index as usize] = None;
         self.used -= 1;
         self.from = self.from.min(index);
@@ -151,7 +166,7 @@ mod tests {
         let mut table = Table::new();
         assert_eq!(table.find(&flow(1)), None);
         for port in 1..=100 {
-            let connection = Connection::new(&flow(port), LinkId::Outside, Owner::Program).unwrap();
+            let connection = Connection::new(&flow(port), LinkId::Outside, Owner::Program, 0, false).unwrap();
             assert!(table.insert(connection).is_some());
         }
         assert_eq!(table.len(), 100);
@@ -166,6 +181,6 @@ mod tests {
         while let Some(index) = table.next_index(0) {
             table.remove(index);
         }
-        assert_eq!((table.len(), table.slots.capacity()), (0, 0));
+        assert_eq!((table.len(), table.bytes(), table.slots.capacity()), (0, 0, 0));
     }
 }

@@ -7,7 +7,7 @@ use super::block::{Stop, block, reach};
 use super::connection::{LinkId, Owner};
 use super::frame::Flow;
 use super::options::{KEEP_ALIVE_SECONDS, Options, write_i32};
-use super::ports::{Binding, Protocol};
+use super::ports::{Binding, Families, Protocol};
 use super::stack::{Inner, Stack};
 use super::system;
 use crate::errno::{Errno, Result};
@@ -174,7 +174,7 @@ impl TcpSocket {
             protocol: Protocol::Tcp,
             port: 0,
             address: Some(flow.local.addr),
-            v6: self.v6,
+            families: Families::Both,
         };
         let connections = &inner.connections;
         inner.ports.ephemeral(&mut wanted, &mut |port| {

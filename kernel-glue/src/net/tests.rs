@@ -17,6 +17,11 @@ use std::string::String;
 use std::string::ToString;
 use std::vec::Vec;
 
+mod dhcp;
+mod hostile;
+mod paths;
+mod raw;
+mod routers;
 mod world;
 use world::*;
 
@@ -43,10 +48,15 @@ fn a_connection_carries_bytes_both_ways_and_ends() {
 fn much_arrives_whole_though_frames_are_lost() {
     let world = world();
     let listener = listen(&world.server, "[::]:80", 8);
-    for (to, lose) in [("10.0.0.1:80", 0), ("[fd00::1]:80", 0)] {
-        world.lose_every.set(lose);
+    for (to, lose) in [
+        ("10.0.0.1:80", 0),
+        ("[fd00::1]:80", 0),
+        ("10.0.0.1:80", 31),
+        ("[fd00::1]:80", 17),
+    ] {
         let client = connect(&world.client, to).unwrap();
         let server = accept(&listener);
+        world.lose_every.set(lose);
         client.set_nonblocking(true).unwrap();
         let sent: Vec<u8> = (0..300_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
         let (mut at, mut got, mut buffer) = (0, Vec::new(), [0; 5000]);
@@ -321,6 +331,20 @@ fn names_in_use_are_refused() {
 }
 
 #[test]
+fn ipv6_alone_is_not_ipv4() {
+    let world = world();
+    let six = TcpSocket::new(world.server.clone(), true);
+    six.set_option(abi::IPPROTO_IPV6, abi::IPV6_V6ONLY, &[1, 0, 0, 0])
+        .unwrap();
+    six.bind(address("[::]:80")).unwrap();
+    six.listen(8).unwrap();
+    assert_eq!(connect(&world.client, "10.0.0.1:80").err(), Some(Errno::ECONNREFUSED));
+    assert!(connect(&world.client, "[fd00::1]:80").is_ok());
+    let _four = listen(&world.server, "0.0.0.0:80", 8);
+    assert!(connect(&world.client, "10.0.0.1:80").is_ok());
+}
+
+#[test]
 fn reads_time_out_and_shutdown_ends_them() {
     let world = world();
     let listener = listen(&world.server, "0.0.0.0:80", 8);
@@ -417,30 +441,64 @@ fn silence_of_dhcp_is_told_and_asking_goes_on() {
     drop(listener);
 }
 
+/// Frames of every kind that the stack looks into.
+fn samples(world: &World) -> Vec<Vec<u8>> {
+    use raw::*;
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    client.write(b"sample").unwrap();
+    let six = TcpSocket::new(world.client.clone(), true);
+    six.set_nonblocking(true).unwrap();
+    let _ = six.connect(address("[fd00::1]:80"));
+    // TCP, and a neighbour solicitation.
+    let mut samples: Vec<Vec<u8>> = world.to_server.borrow_mut().drain(..).collect();
+    assert!(samples.len() >= 2);
+    let mut fragment = ipv4(17, RAW, [10, 0, 0, 1], &[7; 64]);
+    fragment[20] = 0x20;
+    let too_big = [&[3, 4, 0, 0, 0, 0, 2, 200][..], &samples[0][14..42]].concat();
+    let advertisement = Advertisement {
+        mtu: Some(1400),
+        ..ADVERTISEMENT
+    };
+    samples.extend([
+        fragment,
+        arp(1, RAW, [10, 0, 0, 1]),
+        arp(2, RAW, [10, 0, 0, 1]),
+        udp((RAW, 1000), ([10, 0, 0, 1], 9), b"nobody"),
+        ipv4(1, RAW, [10, 0, 0, 1], &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]),
+        ipv4(1, RAW, [10, 0, 0, 1], &too_big),
+        advertisement.frame(),
+        segment(4000, smoltcp::wire::TcpControl::Syn, 1, None, &[]),
+    ]);
+    samples
+}
+
 #[test]
 fn rubbish_on_the_wire_does_no_harm() {
     let world = world();
     let _listener = listen(&world.server, SERVER_ANY, 8);
-    let client = connect(&world.client, &std::format!("{SERVER}:80")).unwrap();
-    pass(100);
-    client.write(b"sample").unwrap();
-    let sample = world.to_server.borrow().back().unwrap().clone();
+    let samples = samples(&world);
     let mut state = 1u32;
-    for round in 0..20_000 {
-        let mut frame = sample.clone();
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    for round in 0..40_000 {
+        let mut frame = samples[round % samples.len()].clone();
         for _ in 0..1 + round % 4 {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let at = (state >> 8) as usize % frame.len();
-            frame[at] = (state >> 24) as u8;
+            let at = random(frame.len());
+            frame[at] = random(256) as u8;
         }
-        frame.truncate(if round % 3 == 0 {
-            (state >> 4) as usize % sample.len()
-        } else {
-            sample.len()
-        });
+        if round % 3 == 0 {
+            frame.truncate(random(frame.len()));
+        }
         world.to_server.borrow_mut().push_back(frame);
         world.server.poll();
+        world.to_client.borrow_mut().clear();
     }
+    assert!(
+        connect(&world.client, &std::format!("{SERVER}:80")).is_ok(),
+        "it still works"
+    );
 }
 
 const SERVER_ANY: &str = "0.0.0.0:80";

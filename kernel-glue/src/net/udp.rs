@@ -15,7 +15,7 @@ use crate::thread_types::Channel;
 use core::cell::Cell;
 use core::net::SocketAddr;
 use hermit_abi as abi;
-use smoltcp::socket::udp::{SendError, UdpMetadata};
+use smoltcp::socket::udp::UdpMetadata;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
 const READABLE: i16 = abi::POLLIN | abi::POLLRDNORM;
@@ -108,54 +108,34 @@ impl UdpSocket {
         }
         let link = reach(&self.stack, &remote.addr)?;
         let options = self.options.get();
-        block(
-            &self.stack,
-            self.nonblocking.get(),
-            options.send_timeout,
-            |inner, now| {
-                if !options.broadcast && setup::is_broadcast(&mut inner.links, link, &remote.addr) {
-                    return Err(Errno::EACCES.into());
-                }
-                let mtu = inner.links.get(link).ok_or(Errno::ENETDOWN)?.mtu;
-                let datagram = inner.datagrams.get(id)?;
-                if let Some(error) = datagram.error.take() {
-                    return Err(error.into());
-                }
-                let largest = mtu - HEADERS[matches!(remote.addr, IpAddress::Ipv6(_)) as usize];
-                if bytes.len() > largest {
-                    return Err(Errno::EMSGSIZE.into());
-                }
-                let mut to = UdpMetadata::from(remote);
-                // The machine's own addresses talk to themselves.
-                to.local_address =
-                    (link == LinkId::Loopback && datagram.binding.address.is_none()).then_some(remote.addr);
-                let socket = datagram.socket_mut();
-                socket.set_hop_limit(Some(options.hop_limit));
-                match socket.send_slice(bytes, to) {
-                    Ok(()) => {
-                        inner.pump_datagram(id, link, now);
-                        Ok(bytes.len())
-                    }
-                    Err(SendError::Unaddressable) => Err(Errno::EINVAL.into()),
-                    Err(SendError::BufferFull) => {
-                        datagram.send_waited = true;
-                        Err(Stop::wait(datagram.channel()))
-                    }
-                }
-            },
-        )
+        self.stack.run(|inner, now| {
+            if !options.broadcast && setup::is_broadcast(&mut inner.links, link, &remote.addr) {
+                return Err(Errno::EACCES);
+            }
+            let mtu = inner.links.get(link).ok_or(Errno::ENETDOWN)?.mtu;
+            let datagram = inner.datagrams.get(id)?;
+            if let Some(error) = datagram.error.take() {
+                return Err(error);
+            }
+            let largest = mtu - HEADERS[matches!(remote.addr, IpAddress::Ipv6(_)) as usize];
+            if bytes.len() > largest {
+                return Err(Errno::EMSGSIZE);
+            }
+            let mut to = UdpMetadata::from(remote);
+            // The machine's own addresses talk to themselves.
+            to.local_address = (link == LinkId::Loopback && datagram.binding.address.is_none()).then_some(remote.addr);
+            inner.send_datagram(id, link, to, options.hop_limit, bytes, now)?;
+            Ok(bytes.len())
+        })
     }
 
     fn events(&self, inner: &mut Inner) -> i16 {
         let Some(datagram) = self.id.get().and_then(|id| inner.datagrams.get(id).ok()) else {
             return WRITABLE;
         };
-        let mut events = 0;
+        let mut events = WRITABLE;
         if datagram.socket().can_recv() || datagram.error.is_some() {
             events |= READABLE;
-        }
-        if datagram.socket().can_send() {
-            events |= WRITABLE;
         }
         if datagram.error.is_some() {
             events |= abi::POLLERR;
@@ -206,12 +186,11 @@ impl Object for UdpSocket {
         Events(events & (interest.0 | abi::POLLERR | abi::POLLHUP))
     }
 
-    fn subscribe(&self, interest: Events, channels: &mut Vec<Channel>) -> Result<()> {
+    fn subscribe(&self, _interest: Events, channels: &mut Vec<Channel>) -> Result<()> {
         channels.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let Some(id) = self.id.get() else { return Ok(()) };
         self.on(id, |datagram| {
             datagram.receive_waited = true;
-            datagram.send_waited |= interest.0 & WRITABLE != 0;
             channels.push(datagram.channel());
         })
     }
@@ -227,12 +206,7 @@ impl Socket for UdpSocket {
             return Err(Errno::EINVAL);
         }
         let local = endpoint(address, self.v6)?;
-        let binding = super::bind(
-            &self.stack,
-            Protocol::Udp,
-            local,
-            self.v6 && !self.options.get().v6_only,
-        )?;
+        let binding = super::bind(&self.stack, Protocol::Udp, local, self.options.get().families(self.v6))?;
         self.stack.run(|inner, now| {
             let added = inner.datagrams.add(&binding);
             match added {

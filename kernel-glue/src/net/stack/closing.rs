@@ -4,29 +4,42 @@ use super::*;
 use crate::net::limits;
 
 impl Inner {
+    /// Ends the connections that only wait for their peer's last word or, if there are none, the one that has been delivering its
+    /// last bytes for longest; whether there was one.
     pub(super) fn forget_finished(&mut self, now: u64) -> bool {
-        let (mut from, mut any) = (0, false);
+        let (mut from, mut any, mut oldest) = (0, false, None);
         while let Some(index) = self.connections.next_index(from) {
             from = index + 1;
             let connection = self.connections.get(index);
-            let done = matches!(connection.state(), State::TimeWait | State::FinWait2 | State::Closing);
-            if done && matches!(connection.owner, Owner::Nobody { .. }) {
-                connection.socket_mut().abort();
-                self.pump(index, now);
-                self.remove(index);
+            if !matches!(connection.owner, Owner::Nobody { .. }) {
+                continue;
+            }
+            if matches!(connection.state(), State::TimeWait | State::FinWait2 | State::Closing) {
+                self.abandon(index, now);
                 any = true;
+            } else if oldest.is_none_or(|(_, released)| connection.released < released) {
+                oldest = Some((index, connection.released));
             }
         }
-        any
+        match oldest {
+            Some((index, _)) if !any => self.abandon(index, now),
+            _ => return any,
+        }
+        true
+    }
+
+    /// Ends a connection with a reset.
+    pub(super) fn abandon(&mut self, index: u32, now: u64) {
+        self.connections.get(index).socket_mut().abort();
+        self.pump(index, now);
+        self.remove(index);
     }
 
     /// A connection nobody reads ends when everything is delivered, when data comes in, or when its time is up.
     pub(super) fn settle_orphan(&mut self, index: u32, was: State, now: u64) {
         let connection = self.connections.get(index);
         if connection.socket().can_recv() {
-            connection.socket_mut().abort();
-            self.pump(index, now);
-            return self.remove(index);
+            return self.abandon(index, now);
         }
         let patience = match connection.state() {
             State::Closed => return self.remove(index),
@@ -43,7 +56,8 @@ impl Inner {
             State::FinWait1 | State::LastAck => limits::DELIVERY,
             _ => return,
         };
-        let until = connection.quiet_since + patience;
+        // A peer that only answers probes of its closed window is heard from, but not for ever.
+        let until = (connection.quiet_since + patience).min(connection.released + limits::ORPHAN);
         connection.owner = Owner::Nobody { until };
         self.next = self.next.min(until);
     }
@@ -53,7 +67,7 @@ impl Inner {
         let connection = self.connections.get(index);
         let until = now + limits::DELIVERY;
         connection.owner = Owner::Nobody { until };
-        connection.quiet_since = now;
+        (connection.quiet_since, connection.released) = (now, now);
         self.next = self.next.min(until);
         let socket = connection.socket_mut();
         if reset || socket.can_recv() || socket.state() == State::SynSent {

@@ -8,12 +8,7 @@ impl Socket for TcpSocket {
             return Err(Errno::EINVAL);
         }
         let local = endpoint(address, self.v6)?;
-        let binding = crate::net::bind(
-            &self.stack,
-            Protocol::Tcp,
-            local,
-            self.v6 && !self.options.get().v6_only,
-        )?;
+        let binding = crate::net::bind(&self.stack, Protocol::Tcp, local, self.options.get().families(self.v6))?;
         self.binding.set(Some(binding));
         Ok(())
     }
@@ -38,7 +33,9 @@ impl Socket for TcpSocket {
             if !binding.address.is_some_and(|address| is_loopback(&address)) {
                 inner.need_network(now);
             }
-            inner.listeners.add(binding.address, binding.v6, binding.port, backlog)
+            inner
+                .listeners
+                .add(binding.address, binding.families, binding.port, backlog)
         })?;
         self.state.set(State::Listening(id));
         Ok(())

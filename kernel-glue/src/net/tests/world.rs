@@ -109,8 +109,7 @@ pub fn describe(stack: &Stack) -> String {
 }
 
 pub fn pass(milliseconds: u64) {
-    let deadline = system::now() + milliseconds * 1_000_000;
-    while system::wait(&[], deadline) == crate::thread_types::Wake::Woken {}
+    system::wait(&[], system::now() + milliseconds * 1_000_000);
 }
 
 pub fn address(text: &str) -> SocketAddr {
@@ -142,4 +141,40 @@ pub fn timeout(milliseconds: i32) -> [u8; 16] {
     value[..8].copy_from_slice(&((milliseconds / 1000) as i64).to_ne_bytes());
     value[8..12].copy_from_slice(&(milliseconds % 1000 * 1000).to_ne_bytes());
     value
+}
+
+/// One machine whose cable ends in a test's hands.
+pub struct Alone {
+    pub stack: Rc<Stack>,
+    pub received: Frames,
+    pub sent: Frames,
+}
+
+pub fn alone() -> Alone {
+    let (received, sent) = (Frames::default(), Frames::default());
+    let nic = Nic {
+        mac: 1,
+        received: received.clone(),
+        sent: sent.clone(),
+        lose_every: Rc::default(),
+        count: Cell::new(0),
+    };
+    let stack = Rc::new(Stack::new(Some(Box::leak(Box::new(nic)))).unwrap());
+    let polled = stack.clone();
+    system::while_waiting(move || polled.poll());
+    Alone { stack, received, sent }
+}
+
+impl Alone {
+    /// While the test waits, `answer` is asked for the answers to each frame the machine sends.
+    pub fn answering(&self, answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + 'static) {
+        let (stack, received, sent) = (self.stack.clone(), self.received.clone(), self.sent.clone());
+        system::while_waiting(move || {
+            stack.poll();
+            for frame in sent.borrow_mut().drain(..) {
+                received.borrow_mut().extend(answer(&frame));
+            }
+            stack.poll();
+        });
+    }
 }
