@@ -8,7 +8,7 @@
 //! 3. Nothing grows with RAM, and no wait is without a deadline unless its caller asked for that.
 //! 4. What comes from outside (rings, packets, tables, payload) is untrusted until checked; it can never panic the kernel.
 #![no_std]
-#![cfg_attr(target_os = "hermit", feature(allocator_api))]
+#![cfg_attr(target_os = "hermit", feature(allocator_api, optimize_attribute))]
 // On the host only the tests use what they test.
 #![cfg_attr(not(target_os = "hermit"), allow(dead_code, unused_imports))]
 

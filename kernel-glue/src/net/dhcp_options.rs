@@ -9,7 +9,7 @@ pub const CLASSLESS_ROUTES: u8 = 121;
 
 /// What the client asks for, in the order it wants to be answered: subnet mask, classless routes (before routers, RFC 3442),
 /// routers, DNS servers, MTU, renewal and rebinding times.
-pub const REQUESTED: &[u8] = &[1, CLASSLESS_ROUTES, 3, 6, INTERFACE_MTU, 51, 58, 59];
+pub const REQUESTED: [u8; 8] = [1, CLASSLESS_ROUTES, 3, 6, INTERFACE_MTU, 51, 58, 59];
 
 /// Most bytes of option 121 that are read (RFC 3396 lets it come in several pieces).
 const MOST_BYTES: usize = 512;

@@ -175,17 +175,10 @@ fn icmp_error(message: &[u8], v6: bool) -> Option<Kind> {
     }
 }
 
-/// Where the TCP header of a frame that [`classify`] called TCP begins. `None` behind IPv6 extension headers, and unless all of it
-/// is there.
+/// Where the TCP header of a frame that [`classify`] called TCP begins; its flags are there.
 pub fn tcp_header(frame: &[u8], ethernet: bool) -> Option<usize> {
-    let start = if ethernet { ETHERNET_HEADER } else { 0 };
-    let header = start
-        + match frame.get(start..)? {
-            [first, ..] if first >> 4 == 4 => (first & 15) as usize * 4,
-            [_, _, _, _, _, _, TCP, ..] => 40,
-            _ => return None,
-        };
-    frame.get(header..header + 20).map(|_| header)
+    let packet = Packet::read(frame.get(if ethernet { ETHERNET_HEADER } else { 0 }..)?)?;
+    Some(frame.len() - packet.payload.len())
 }
 
 fn ipv4_address(bytes: &[u8]) -> Ipv4Addr {

@@ -48,6 +48,11 @@ const IP: usize = ETHERNET_HEADER;
 const UDP: usize = IP + 20;
 const BOOTP: usize = UDP + 8;
 const FRAME: usize = BOOTP + MESSAGE;
+/// Where options begin, and where those that name an offer do.
+const OPTIONS: usize = BOOTP + FIXED;
+const CHOICE: usize = OPTIONS + 18 + REQUESTED.len();
+/// Bytes of the largest message that is taken: an Ethernet frame's.
+const LARGEST: u16 = 1500 - 28;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -142,47 +147,49 @@ impl Dhcp {
             false => ([0xff; 6], Ipv4Addr::BROADCAST),
         };
         let own = if bound { self.address.octets() } else { [0; 4] };
-        let mut put = |at: usize, bytes: &[u8]| frame[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, &to);
-        put(6, &mac);
-        // IPv4, no options, 64 hops, UDP.
-        put(12, &[8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17]);
-        put(IP + 2, &((FRAME - IP) as u16).to_be_bytes());
-        put(IP + 12, &own);
-        put(IP + 16, &destination.octets());
-        put(UDP, &[0, CLIENT_PORT as u8, 0, SERVER_PORT as u8]);
-        put(UDP + 4, &((FRAME - UDP) as u16).to_be_bytes());
+        frame[..6].copy_from_slice(&to);
+        frame[6..12].copy_from_slice(&mac);
+        // IPv4 without options, its length; 64 hops, UDP.
+        let [high, low] = ((FRAME - IP) as u16).to_be_bytes();
+        frame[12..18].copy_from_slice(&[8, 0, 0x45, 0, high, low]);
+        frame[IP + 8..IP + 10].copy_from_slice(&[64, 17]);
+        frame[IP + 12..IP + 16].copy_from_slice(&own);
+        frame[IP + 16..UDP].copy_from_slice(&destination.octets());
+        let [high, low] = ((FRAME - UDP) as u16).to_be_bytes();
+        frame[UDP..UDP + 6].copy_from_slice(&[0, CLIENT_PORT as u8, 0, SERVER_PORT as u8, high, low]);
         // A question, from Ethernet with its 6 bytes of address.
-        put(BOOTP, &[1, 1, 6]);
-        put(BOOTP + 4, &self.transaction.to_be_bytes());
-        put(
-            BOOTP + 8,
-            &((now.saturating_sub(self.since) / SECOND) as u16).to_be_bytes(),
-        );
-        put(BOOTP + 12, &own);
-        put(BOOTP + 28, &mac);
-        put(BOOTP + FIXED - COOKIE.len(), &COOKIE);
+        frame[BOOTP..BOOTP + 3].copy_from_slice(&[1, 1, 6]);
+        frame[BOOTP + 4..BOOTP + 8].copy_from_slice(&self.transaction.to_be_bytes());
+        let waited = (now.saturating_sub(self.since) / SECOND) as u16;
+        frame[BOOTP + 8..BOOTP + 10].copy_from_slice(&waited.to_be_bytes());
+        frame[BOOTP + 12..BOOTP + 16].copy_from_slice(&own);
+        frame[BOOTP + 28..BOOTP + 34].copy_from_slice(&mac);
         let kind = if self.phase == Phase::Discovering {
             DISCOVER
         } else {
             REQUEST
         };
-        let mut at = BOOTP + FIXED;
-        let mut option = |kind: u8, parts: [&[u8]; 2]| {
-            put(at, &[kind, (parts[0].len() + parts[1].len()) as u8]);
-            put(at + 2, parts[0]);
-            put(at + 2 + parts[0].len(), parts[1]);
-            at += 2 + parts[0].len() + parts[1].len();
-        };
-        option(MESSAGE_TYPE, [&[kind], &[]]);
-        option(CLIENT, [&[1], &mac]);
-        option(WANTED, [REQUESTED, &[]]);
-        option(LARGEST_MESSAGE, [&(1500u16 - 28).to_be_bytes(), &[]]);
+        let [high, low] = LARGEST.to_be_bytes();
+        frame[OPTIONS - 4..OPTIONS].copy_from_slice(&COOKIE);
+        frame[OPTIONS..OPTIONS + 6].copy_from_slice(&[MESSAGE_TYPE, 1, kind, CLIENT, 7, 1]);
+        frame[OPTIONS + 6..OPTIONS + 12].copy_from_slice(&mac);
+        frame[OPTIONS + 12..OPTIONS + 18].copy_from_slice(&[
+            LARGEST_MESSAGE,
+            2,
+            high,
+            low,
+            WANTED,
+            REQUESTED.len() as u8,
+        ]);
+        frame[OPTIONS + 18..CHOICE].copy_from_slice(&REQUESTED);
+        frame[CHOICE] = END;
         if self.phase == Phase::Requesting {
-            option(REQUESTED_ADDRESS, [&self.address.octets(), &[]]);
-            option(SERVER, [&self.server.octets(), &[]]);
+            frame[CHOICE..CHOICE + 2].copy_from_slice(&[REQUESTED_ADDRESS, 4]);
+            frame[CHOICE + 2..CHOICE + 6].copy_from_slice(&self.address.octets());
+            frame[CHOICE + 6..CHOICE + 8].copy_from_slice(&[SERVER, 4]);
+            frame[CHOICE + 8..CHOICE + 12].copy_from_slice(&self.server.octets());
+            frame[CHOICE + 12] = END;
         }
-        frame[at] = END;
         Ipv4Packet::new_unchecked(&mut frame[IP..]).fill_checksum();
         UdpPacket::new_unchecked(&mut frame[UDP..])
             .fill_checksum(&Ipv4Addr::from_octets(own).into(), &destination.into());
