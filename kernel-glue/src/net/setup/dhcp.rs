@@ -15,9 +15,9 @@ use smoltcp::wire::{Ipv4Packet, UdpPacket};
 const LONGEST_PAUSE: u64 = 64;
 /// Requests for one offer.
 const MOST_TRIES: u8 = 4;
-/// Least pause between requests to renew (RFC 2131 4.4.5), and the shortest lease that is believed: a server that gives less would
+/// Least pause between requests to renew, and the shortest lease that is believed: a server that gives less would
 /// be asked without end (ns).
-const LEAST: u64 = 60 * SECOND;
+const LEAST: u64 = 2 * SECOND;
 /// A device without room is asked again this much later (ns).
 const RETRY: u64 = SECOND / 1000;
 
