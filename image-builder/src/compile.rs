@@ -39,12 +39,11 @@ const SMALL: &str = "opt-level=\"z\"";
 /// Comparisons instead of jump tables are 2.1 KB smaller, measured on hello, and no slower.
 const NO_LOCATIONS: &str = "rustflags=[\"-Zlocation-detail=none\",\"-Cjump-tables=no\"]";
 /// What makes the link small, all of it measured on hello: only calls of the smallest functions are replaced by their bodies (LLVM's own
-/// threshold at level `s` is 50; below 10 it grows again), the same instructions in several places become a function, functions with
+/// threshold at level `s` is 50; below 10 it grows again), functions with
 /// the same contents become one, copies of more than 32 bytes are calls, and nothing is kept in a register (or moved there out of a loop)
 /// only to save time: 3.7 KB for the last four, without a change in the instructions a request takes.
-const SMALL_LINK: [&str; 7] = [
+const SMALL_LINK: [&str; 6] = [
     "-Cllvm-args=-inline-threshold=10",
-    "-Cllvm-args=-enable-machine-outliner=always",
     "-Clink-arg=--icf=all",
     "-Cllvm-args=-max-store-memcpy=2",
     "-Cllvm-args=-disable-machine-licm",

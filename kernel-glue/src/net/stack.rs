@@ -5,12 +5,13 @@
 
 mod challenge;
 mod closing;
+mod traffic;
 
 use super::connection::{Connection, LinkId, Owner};
 use super::datagram::Datagrams;
 use super::device::NetworkDevice;
 use super::frame::{Flow, Kind, classify};
-use super::link::{LOOPBACK_MTU, Link, Loopback, instant, nanoseconds};
+use super::link::{LOOPBACK_MTU, Link, Loopback};
 use super::listener::Listeners;
 use super::outbox::Outbox;
 use super::ports::Ports;
@@ -20,7 +21,7 @@ use super::table::Table;
 use crate::errno::{Errno, Result};
 use crate::heap::{self, Box};
 use core::cell::{Cell, RefCell, RefMut};
-use smoltcp::iface::{PollResult, SocketSet};
+use smoltcp::iface::SocketSet;
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::{HardwareAddress, IpAddress};
 
@@ -469,45 +470,5 @@ fn end_reason(was: State, now: u64, heard: u64) -> Option<Errno> {
         _ if heard != now => Some(Errno::ETIMEDOUT),
         State::CloseWait => Some(Errno::EPIPE),
         _ => Some(Errno::ECONNRESET),
-    }
-}
-
-impl Links {
-    pub fn deliver(&mut self, id: LinkId, frame: &[u8], set: &mut SocketSet<'_>, now: u64) {
-        if let Some(link) = self.get(id) {
-            let mut port = link.port(Some(frame));
-            link.interface.poll_ingress_single(instant(now), &mut port, set);
-        }
-    }
-}
-
-impl Link {
-    /// Sends what the sockets of `set` may send now; returns when they next have to be looked at, ns.
-    /// `destination` is where their packets go.
-    // For speed, as smoltcp's part of sending is compiled into it: for size, descriptions of packets are copied byte by byte,
-    // a twentieth of a request's instructions.
-    #[cfg_attr(target_os = "hermit", optimize(speed))]
-    pub fn pump(&mut self, set: &mut SocketSet<'_>, destination: &IpAddress, now: u64) -> u64 {
-        let time = instant(now);
-        let mut port = self.port(None);
-        let mut idle = 0;
-        for _ in 0..EGRESS_BURST {
-            match self.interface.poll_at(time, set) {
-                None => return u64::MAX,
-                Some(due) if due > time => return nanoseconds(due),
-                Some(_) => {}
-            }
-            // Once without a packet is a change of state inside the socket; twice is a device without room.
-            if self.interface.poll_egress(time, &mut port, set) == PollResult::None {
-                if port.unsent.replace(false) {
-                    self.ask(destination, now);
-                }
-                idle += 1;
-                if idle == 2 {
-                    return now + RETRY;
-                }
-            }
-        }
-        now
     }
 }

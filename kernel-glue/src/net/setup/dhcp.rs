@@ -15,9 +15,10 @@ use smoltcp::wire::{Ipv4Packet, UdpPacket};
 const LONGEST_PAUSE: u64 = 64;
 /// Requests for one offer.
 const MOST_TRIES: u8 = 4;
-/// Least pause between requests to renew, and the shortest lease that is believed: a server that gives less would
-/// be asked without end (ns).
-const LEAST: u64 = 2 * SECOND;
+/// Least pause between requests to renew (RFC 2131 4.4.5), ns; less where the lease leaves no time for it.
+const LEAST_PAUSE: u64 = 60 * SECOND;
+/// The shortest lease that is believed, ns: a server that gives less would be asked without end.
+const SHORTEST_LEASE: u64 = 8 * SECOND;
 /// A device without room is asked again this much later (ns).
 const RETRY: u64 = SECOND / 1000;
 
@@ -130,7 +131,8 @@ impl Dhcp {
             }
             Phase::Bound => {
                 let next = if now < self.rebind { self.rebind } else { self.end };
-                next.min(now + LEAST.max((next - now) / 2))
+                let least = LEAST_PAUSE.min(self.end - self.rebind);
+                next.min(now + least.max((next - now) / 2))
             }
         };
         self.send(device, now);
@@ -243,7 +245,7 @@ impl Dhcp {
 
     /// Sets the times of a new lease; those that the server does not give, or gives in the wrong order, are RFC 2131 4.4.5's.
     fn keep(&mut self, lease: &Lease, now: u64) {
-        let length = (lease.seconds as u64 * SECOND).max(LEAST);
+        let length = (lease.seconds as u64 * SECOND).max(SHORTEST_LEASE);
         let (renew, rebind) = match lease.times.map(|seconds| seconds as u64 * SECOND) {
             [renew, rebind] if 0 < renew && renew < rebind && rebind < length => (renew, rebind),
             _ => (length / 2, length / 8 * 7),

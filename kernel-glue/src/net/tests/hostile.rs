@@ -181,3 +181,62 @@ fn a_half_closed_connection_to_a_vanished_peer_ends() {
     assert_eq!(client.read(&mut [0; 8]), Err(Errno::ETIMEDOUT));
     assert!(system::now() - begun < 400_000_000_000);
 }
+
+/// Frames of every kind that the stack looks into.
+fn samples(world: &World) -> Vec<Vec<u8>> {
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    client.write(b"sample").unwrap();
+    let six = TcpSocket::new(world.client.clone(), true);
+    six.set_nonblocking(true).unwrap();
+    let _ = six.connect(address("[fd00::1]:80"));
+    // TCP, and a neighbour solicitation.
+    let mut samples: Vec<Vec<u8>> = world.to_server.borrow_mut().drain(..).collect();
+    assert!(samples.len() >= 2);
+    let mut fragment = ipv4(17, RAW, [10, 0, 0, 1], &[7; 64]);
+    fragment[20] = 0x20;
+    let too_big = [&[3, 4, 0, 0, 0, 0, 2, 200][..], &samples[0][14..42]].concat();
+    let advertisement = Advertisement {
+        mtu: Some(1400),
+        ..ADVERTISEMENT
+    };
+    samples.extend([
+        fragment,
+        arp(1, RAW, [10, 0, 0, 1]),
+        arp(2, RAW, [10, 0, 0, 1]),
+        udp((RAW, 1000), ([10, 0, 0, 1], 9), b"nobody"),
+        ipv4(1, RAW, [10, 0, 0, 1], &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]),
+        ipv4(1, RAW, [10, 0, 0, 1], &too_big),
+        advertisement.frame(),
+        segment(4000, smoltcp::wire::TcpControl::Syn, 1, None, &[]),
+    ]);
+    samples
+}
+
+#[test]
+fn rubbish_on_the_wire_does_no_harm() {
+    let world = world();
+    let _listener = listen(&world.server, SERVER_ANY, 8);
+    let samples = samples(&world);
+    let mut state = 1u32;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    for round in 0..40_000 {
+        let mut frame = samples[round % samples.len()].clone();
+        for _ in 0..1 + round % 4 {
+            let at = random(frame.len());
+            frame[at] = random(256) as u8;
+        }
+        if round % 3 == 0 {
+            frame.truncate(random(frame.len()));
+        }
+        world.to_server.borrow_mut().push_back(frame);
+        world.server.poll();
+        world.to_client.borrow_mut().clear();
+    }
+    assert!(
+        connect(&world.client, &std::format!("{SERVER}:80")).is_ok(),
+        "it still works"
+    );
+}
