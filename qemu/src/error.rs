@@ -50,7 +50,7 @@ impl Reason {
 
 /// A failure with its circumstances: the exact shell command, QEMU's own messages, the console's last lines.
 #[derive(Debug)]
-pub struct Error(Box<Details>);
+pub struct Error(pub(crate) Box<Details>);
 
 /// What an [`Error`] holds.
 #[derive(Debug)]

@@ -98,7 +98,12 @@ impl Guest {
 
     pub(crate) fn connected(&mut self, qmp: Qmp, launch: &Launch) -> Result<(), Error> {
         if launch.network == Network::User && launch.card() != NetworkCard::None {
-            self.forwards = parse_forwards(&qmp.human("info usernet", QMP_LIMIT)?);
+            match qmp.human("info usernet", QMP_LIMIT) {
+                Ok(usernet) => self.forwards = parse_forwards(&usernet),
+                // QEMU greeted us, so it started: a guest that is this quick has already ended it.
+                Err(error) if matches!(error.0.reason, Reason::Ended { .. } | Reason::Io { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         self.qmp = Some(qmp);
         Ok(())
