@@ -3,7 +3,7 @@
 use super::*;
 use crate::events::{Event, Events};
 use crate::files::Files;
-use cartridge_agent_core::control::{Command, Peer};
+use cartridge_agent_core::control::{self, Command, Peer, Tenant};
 use cartridge_agent_core::parameters::Parameters;
 use cartridge_agent_core::settings;
 use std::collections::VecDeque;
@@ -44,9 +44,9 @@ impl ControlPlane for Lines {
         self.commands.pop_front()
     }
 
-    fn event(&self) -> Option<cartridge_agent_core::control::Event<&str>> {
-        let tenant = self.events.front()?;
-        Some(cartridge_agent_core::control::Event::TenantSubscribed(tenant))
+    fn event(&self) -> Option<control::Event<&str>> {
+        let id = self.events.front()?.as_str();
+        Some(control::Event::TenantSubscribed(Tenant { id, domain: None }))
     }
 
     fn event_taken(&mut self) {
@@ -175,7 +175,8 @@ fn a_control_plane_on_a_link_leads_a_member_through_its_life() {
     assert_eq!(seen, State::ALL.map(State::name)[..6]);
     assert_eq!(before_it_was_heard, State::ReadyToShutDown);
     let tenants: Vec<_> = (0..100)
-        .map(|tenant| Event::TenantSubscribed(tenant.to_string()))
+        .map(|tenant| tenant.to_string())
+        .map(|id| Event::TenantSubscribed(Tenant { id, domain: None }))
         .collect();
     assert_eq!(app.join().unwrap(), tenants, "more than there is room for, in order");
 }

@@ -142,28 +142,37 @@ impl Usage {
 
 /// Lets the heaps grow to what the cases need, and takes the figures when all is quiet again.
 fn warm_up(target: &Target, app: App) -> Result<Option<Usage>> {
-    let idle = Usage::of(target)?;
+    let started = Usage::of(target)?;
+    // A port is open before the app has started all its threads; when it has answered, they are there.
+    target.service.serves().context("warming up")?;
+    let idle = started
+        .map(|started| quiet(target, started.connections, f64::INFINITY))
+        .transpose()?;
     let heaviest = if app == App::LargeSite {
         slow::stalled
     } else {
         crowds::held
     };
     heaviest(&target.service).context("warming up")?;
-    let Some(idle) = idle else { return Ok(None) };
+    // What is lost here would else be what all is compared with afterwards.
+    idle.map(|idle| quiet(target, idle.connections, idle.threads))
+        .transpose()
+        .context("warming up")
+}
+
+/// What is used when there are no more than so many connections and threads.
+fn quiet(target: &Target, connections: f64, threads: f64) -> Result<Usage> {
     let end = Instant::now() + SETTLE_LIMIT;
     loop {
         let now = Usage::of(target)?.context("figures")?;
-        if now.threads <= idle.threads && now.connections <= idle.connections {
-            return Ok(Some(now));
+        if now.connections <= connections && now.threads <= threads {
+            return Ok(now);
         }
-        // Else what is lost here would be what all is compared with afterwards.
         ensure!(
             Instant::now() < end,
-            "warming up left {} threads (before: {}) and {} connections (before: {})",
+            "{} threads (before: {threads}) and {} connections (before: {connections}) are left",
             now.threads,
-            idle.threads,
-            now.connections,
-            idle.connections
+            now.connections
         );
         thread::sleep(LOOK);
     }

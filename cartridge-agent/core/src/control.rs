@@ -9,6 +9,7 @@
 //! no links, as [`Standalone`], the driver's code for links is not in the image at all.
 
 use crate::lifecycle::State;
+use core::fmt;
 use core::time::Duration;
 
 /// What a control plane tells its member.
@@ -21,43 +22,116 @@ pub enum Command {
 }
 
 /// What a control plane tells the app: borrowed from the adapter (`S` is `&str`), and the app's own after the driver has
-/// copied it (`S` is `String`). A stop is no event: the app is told of it by the cartridge, whoever asks for it.
+/// copied it (`S` is `String`). A stop is no event here: the driver tells the app of it, whoever asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<S> {
-    /// A member of the own cluster, or of one it depends on, is in this state now.
-    Member {
-        /// The cluster's identifier.
-        cluster: S,
-        /// The member's identifier.
-        member: S,
-        /// Its state.
-        state: State,
-    },
+    /// A member of the own cluster, or of one it depends on, is as told here now.
+    Member(Member<S>),
     /// This tenant is served from now on.
-    TenantSubscribed(S),
+    TenantSubscribed(Tenant<S>),
     /// This tenant is served no more.
-    TenantRemoved(S),
-    /// There is a new version of the artifact, of this tenant if the cartridge has tenants.
-    ArtifactUpdated(Option<S>),
+    TenantRemoved(Tenant<S>),
+    /// This tenant has signed off from the application: what is kept for it is to go.
+    SignUpRemoved(Tenant<S>),
+    /// There is a new version of the artifact.
+    ArtifactUpdated(Artifact<S>),
     /// Launch parameters have changed.
     ConfigurationChanged,
 }
 
+/// A member as the control plane knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member<S> {
+    /// The service (cartridge type) of its cluster.
+    pub service: S,
+    /// The cluster's identifier.
+    pub cluster: S,
+    /// The member's identifier.
+    pub member: S,
+    /// Its state; `Terminated` when it is gone.
+    pub state: State,
+    /// Its first address inside the platform, if it is known.
+    pub private_address: Option<S>,
+    /// Its first address outside, if it has one.
+    pub public_address: Option<S>,
+}
+
+/// A tenant of a multi-tenant cartridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tenant<S> {
+    /// Its number, in decimal.
+    pub id: S,
+    /// Its domain, if the control plane told it.
+    pub domain: Option<S>,
+}
+
+/// Where a version of the artifact is to be fetched. Its secrets are never shown: it has no `Display`, and its `Debug` hides them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Artifact<S> {
+    /// The archive's URL.
+    pub url: S,
+    /// The user name for it.
+    pub user: Option<S>,
+    /// The password for it, as the control plane sends it (Stratos: encrypted with CARTRIDGE_KEY).
+    pub password: Option<S>,
+    /// Whose artifact it is, if the cartridge has tenants.
+    pub tenant: Option<S>,
+}
 impl<S> Event<S> {
     /// The same event with each text as `own` makes it.
     pub fn map<T>(self, own: impl Fn(S) -> T) -> Event<T> {
         match self {
-            Event::Member { cluster, member, state } => Event::Member {
-                cluster: own(cluster),
-                member: own(member),
-                state,
-            },
-            Event::TenantSubscribed(tenant) => Event::TenantSubscribed(own(tenant)),
-            Event::TenantRemoved(tenant) => Event::TenantRemoved(own(tenant)),
-            Event::ArtifactUpdated(tenant) => Event::ArtifactUpdated(tenant.map(own)),
+            Event::Member(member) => Event::Member(member.map(own)),
+            Event::TenantSubscribed(tenant) => Event::TenantSubscribed(tenant.map(own)),
+            Event::TenantRemoved(tenant) => Event::TenantRemoved(tenant.map(own)),
+            Event::SignUpRemoved(tenant) => Event::SignUpRemoved(tenant.map(own)),
+            Event::ArtifactUpdated(artifact) => Event::ArtifactUpdated(artifact.map(own)),
             Event::ConfigurationChanged => Event::ConfigurationChanged,
         }
+    }
+}
+
+impl<S> Member<S> {
+    /// The same member with each text as `own` makes it.
+    pub fn map<T>(self, own: impl Fn(S) -> T) -> Member<T> {
+        Member {
+            service: own(self.service),
+            cluster: own(self.cluster),
+            member: own(self.member),
+            state: self.state,
+            private_address: self.private_address.map(&own),
+            public_address: self.public_address.map(&own),
+        }
+    }
+}
+
+impl<S> Tenant<S> {
+    /// The same tenant with each text as `own` makes it.
+    pub fn map<T>(self, own: impl Fn(S) -> T) -> Tenant<T> {
+        Tenant {
+            id: own(self.id),
+            domain: self.domain.map(own),
+        }
+    }
+}
+
+impl<S> Artifact<S> {
+    /// The same artifact with each text as `own` makes it.
+    pub fn map<T>(self, own: impl Fn(S) -> T) -> Artifact<T> {
+        Artifact {
+            url: own(self.url),
+            user: self.user.map(&own),
+            password: self.password.map(&own),
+            tenant: self.tenant.map(&own),
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Artifact<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A URL may hold a password too.
+        write!(f, "Artifact {{ tenant: {:?}, .. }}", self.tenant)
     }
 }
 
