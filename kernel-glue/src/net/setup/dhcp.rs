@@ -121,9 +121,7 @@ impl Dhcp {
         self.due = match self.phase {
             Phase::Discovering => {
                 self.transaction = system::random() as u32;
-                let pause = (now.saturating_sub(self.since) / SECOND).clamp(1, LONGEST_PAUSE);
-                // Up to a second more, so that machines started together do not ask in step.
-                now + pause * SECOND + u64::from(self.transaction) % SECOND
+                self.after_pause(now)
             }
             Phase::Requesting => {
                 self.tries += 1;
@@ -137,6 +135,13 @@ impl Dhcp {
         };
         self.send(device, now);
         ended
+    }
+
+    /// When to ask again: the longer it has been asked, the later.
+    fn after_pause(&self, now: u64) -> u64 {
+        let pause = (now.saturating_sub(self.since) / SECOND).clamp(1, LONGEST_PAUSE);
+        // Up to a second more, so that machines started together do not ask in step.
+        now + pause * SECOND + u64::from(self.transaction) % SECOND
     }
 
     fn send(&self, device: &dyn NetworkDevice, now: u64) {
@@ -235,7 +240,12 @@ impl Dhcp {
                 *lease = Some(offered);
                 Some(true)
             }
-            (Phase::Requesting | Phase::Bound, NAK) => {
+            // Its server offers what it does not give: asked again at once, it would do so without end.
+            (Phase::Requesting, NAK) => {
+                (self.phase, self.due) = (Phase::Discovering, self.after_pause(now));
+                Some(false)
+            }
+            (Phase::Bound, NAK) => {
                 *self = Dhcp::new(now);
                 Some(lease.take().is_some())
             }

@@ -104,6 +104,22 @@ fn an_offer_that_is_not_kept_is_given_up() {
 }
 
 #[test]
+fn a_server_that_refuses_what_it_offers_is_asked_more_and_more_seldom() {
+    let server = Server {
+        refuses: true,
+        ..DHCP_SERVER
+    };
+    let (_machine, asked) = served(server, usize::MAX);
+    pass(60_000);
+    let discoveries = asked
+        .borrow()
+        .iter()
+        .filter(|ask| ask.0 == DhcpMessageType::Discover)
+        .count();
+    assert!((4..=8).contains(&discoveries), "{discoveries} in a minute");
+}
+
+#[test]
 fn routes_and_mtu_are_taken() {
     let routes = &[0, 10, 0, 2, 1, 32, 169, 254, 169, 254, 10, 0, 2, 9];
     let (machine, _) = served(
