@@ -88,11 +88,11 @@ pub(crate) fn require(program: &str, hint: &str) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader};
-    use std::path::Path;
     use std::process::Stdio;
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::process::is_alive;
 
     fn spawn_sleep() -> Child {
         let mut sleep = command("sleep").unwrap();
@@ -102,12 +102,6 @@ mod tests {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         spawn(sleep, "sleep").unwrap()
-    }
-
-    /// Alive and not merely waiting to be reaped.
-    fn is_running(pid: u32) -> bool {
-        let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-        stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z')))
     }
 
     /// Not a test: the launcher that the next test kills.
@@ -136,11 +130,11 @@ mod tests {
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("started ")?.parse::<u32>().ok());
         let pid = pid.expect("the launcher names its child");
-        assert!(is_running(pid));
+        assert!(is_alive(pid));
         launcher.kill().unwrap();
         launcher.wait().unwrap();
         let until = Instant::now() + Duration::from_secs(5);
-        while is_running(pid) {
+        while is_alive(pid) {
             assert!(Instant::now() < until, "process {pid} outlived its launcher");
             thread::sleep(Duration::from_millis(2));
         }

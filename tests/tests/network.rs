@@ -31,6 +31,11 @@ const fn made_of_the_card([a, b, c, d]: [u16; 4]) -> Ipv6Addr {
     )
 }
 
+/// The guest, at this address of its own, finds out the address behind a name.
+fn ensure_looked_up(lan: &mut Lan, guest: Ipv4Addr, name: &str) -> Result<()> {
+    ensure_answer(lan, guest, &format!("lookup {name}"), &dns::NAME_ADDRESS.to_string())
+}
+
 #[test]
 fn an_address_of_the_payload_is_used_without_dhcp() {
     let mut world = World::new(&format!("ADDRESS={STATIC}/24,GATEWAY={ADDRESS},DNS={ADDRESS},MTU=1400"));
@@ -42,12 +47,7 @@ fn an_address_of_the_payload_is_used_without_dhcp() {
         ensure_network(lan, STATIC, &["state up", &own, &gateway, &dns, "mtu 1400"])?;
         ensure_answer(lan, STATIC, &format!("connect {ADDRESS}:{ECHO_PORT}"), "echoed")?;
         ensure_answer(lan, STATIC, &format!("connect {FAR}:{ECHO_PORT}"), "echoed")?;
-        ensure_answer(
-            lan,
-            STATIC,
-            &format!("lookup {}", dns::NAME),
-            &dns::NAME_ADDRESS.to_string(),
-        )?;
+        ensure_looked_up(lan, STATIC, dns::NAME)?;
         ensure!(
             !lan.heard.iter().any(|heard| heard.is_dhcp()),
             "it asked for an address all the same"
@@ -67,12 +67,7 @@ fn name_servers_and_mtu_of_the_payload_hold_beside_dhcp() {
     world.tell(|lan, _| {
         ensure_network(lan, dhcp::CLIENT, &[&format!("dns {ADDRESS}"), "mtu 1400"])?;
         let begun = Instant::now();
-        ensure_answer(
-            lan,
-            dhcp::CLIENT,
-            &format!("lookup {}", dns::NAME),
-            &dns::NAME_ADDRESS.to_string(),
-        )?;
+        ensure_looked_up(lan, dhcp::CLIENT, dns::NAME)?;
         // The payload's server is asked first.
         ensure!(
             begun.elapsed() < Duration::from_millis(900),
@@ -198,29 +193,14 @@ fn names_are_looked_up_at_the_servers_of_dhcp() {
     let servers = [[10, 9, 0, 99], ADDRESS.octets()].concat();
     on_dhcp(dhcp::Server::default().with(dhcp::NAME_SERVERS, &servers)).tell(|lan, _| {
         ensure_network(lan, dhcp::CLIENT, &[&format!("dns {ADDRESS}")])?;
-        ensure_answer(
-            lan,
-            dhcp::CLIENT,
-            &format!("lookup {}", dns::NAME),
-            &dns::NAME_ADDRESS.to_string(),
-        )?;
-        ensure_answer(
-            lan,
-            dhcp::CLIENT,
-            &format!("lookup {}", dns::ALIAS),
-            &dns::NAME_ADDRESS.to_string(),
-        )?;
+        ensure_looked_up(lan, dhcp::CLIENT, dns::NAME)?;
+        ensure_looked_up(lan, dhcp::CLIENT, dns::ALIAS)?;
         let unknown = lan.ask(at(dhcp::CLIENT), "lookup nobody.cartridge.test", LIMIT)?;
         ensure!(unknown.starts_with("error: "), "{unknown}");
         ensure!(lan.dns.all_differ(), "questions alike: {:?}", lan.dns.asked);
         // A question that was lost is asked again.
         lan.dns.ignore = 1;
-        ensure_answer(
-            lan,
-            dhcp::CLIENT,
-            &format!("lookup {}", dns::NAME),
-            &dns::NAME_ADDRESS.to_string(),
-        )
+        ensure_looked_up(lan, dhcp::CLIENT, dns::NAME)
     });
 }
 

@@ -1,10 +1,10 @@
 //! `run` and `dev`: their options, the ready line, what ends them.
 
 use super::{Running, alone, cartridge, command, eventually};
+use qemu::process::{child_of, is_alive, parent_of};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Stdio;
 
 const TCG: [&str; 2] = ["--accel", "tcg"];
@@ -211,34 +211,6 @@ fn a_second_ctrl_c_leaves_no_payload_behind() {
     assert_eq!(dev.wait(), 130, "{:#?}", dev.seen);
     assert_eq!(left(), 0, "its folder is left behind");
     eventually("the app is left behind", || !is_alive(app));
-}
-
-/// The process whose parent is `parent`, by field 4 of /proc/PID/stat.
-fn child_of(parent: u32) -> Option<u32> {
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    let mut numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    numbers.find(|number| stat(*number).is_some_and(|fields| fields[1] == parent.to_string()))
-}
-
-/// The fields of /proc/PID/stat after the name: state, parent, ...
-fn stat(number: u32) -> Option<Vec<String>> {
-    let stat = fs::read_to_string(Path::new("/proc").join(number.to_string()).join("stat")).ok()?;
-    Some(
-        stat.rsplit_once(')')?
-            .1
-            .split_ascii_whitespace()
-            .map(str::to_owned)
-            .collect(),
-    )
-}
-
-fn parent_of(number: u32) -> Option<u32> {
-    stat(number)?[1].parse().ok()
-}
-
-/// There, and not merely waiting to be reaped.
-fn is_alive(number: u32) -> bool {
-    stat(number).is_some_and(|fields| fields[0] != "Z")
 }
 
 /// `./cartridge test` ends its test programs and what they started, however it ends itself.
