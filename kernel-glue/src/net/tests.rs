@@ -285,6 +285,26 @@ fn a_failed_nonblocking_connect_shows_in_poll_and_so_error() {
 }
 
 #[test]
+fn a_reader_outlives_the_connect_of_another_thread_that_fails() {
+    let world = world();
+    let client = Rc::new(TcpSocket::new(world.client.clone(), false));
+    client.set_nonblocking(true).unwrap();
+    assert_eq!(client.connect(address("10.0.0.1:9")), Err(Errno::EINPROGRESS));
+    client.set_nonblocking(false).unwrap();
+    let (other, failed) = (client.clone(), Rc::new(Cell::new(None)));
+    let told = failed.clone();
+    system::while_waiting(move || {
+        world.server.poll();
+        world.client.poll();
+        if failed.get().is_none() && other.ready(Events(abi::POLLERR)).0 & abi::POLLERR != 0 {
+            failed.set(other.connect(address("10.0.0.1:9")).err());
+        }
+    });
+    assert_eq!(client.read(&mut [0; 8]), Err(Errno::ENOTCONN));
+    assert_eq!(told.get(), Some(Errno::ECONNREFUSED));
+}
+
+#[test]
 fn loopback_works_without_a_device() {
     let stack = Rc::new(Stack::new(None).unwrap());
     let polled = stack.clone();
