@@ -328,6 +328,21 @@ fn loopback_works_without_a_device() {
 }
 
 #[test]
+fn what_comes_by_loopback_before_a_reader_waits_is_not_missed() {
+    let world = world();
+    let reader = UdpSocket::new(world.server.clone(), false);
+    reader.bind(address("127.0.0.1:53000")).unwrap();
+    let frame = raw::udp(([127, 0, 0, 1], 7), ([127, 0, 0, 1], 53000), b"left over");
+    // As after a burst larger than what is delivered at once.
+    world.server.look(|inner| {
+        let packet = &frame[14..];
+        let device = inner.links.loopback.device;
+        device.transmit(packet.len(), &mut |room| room.copy_from_slice(packet));
+    });
+    assert_eq!(reader.read(&mut [0; 64]), Ok(9));
+}
+
+#[test]
 fn own_addresses_are_local() {
     let world = world();
     let listener = listen(&world.server, "0.0.0.0:80", 8);
