@@ -244,9 +244,8 @@ fn a_late_answer_to_dhcp_is_taken() {
         lan.run("the warning", Duration::from_secs(30), told)?;
         let asked = lan.dhcp.as_ref().map_or(0, |server| server.count(Asked::Discover));
         ensure!(asked >= 3, "it asked {asked} times in 5 s");
-        let again = |lan: &mut Lan| (lan.dhcp.as_ref()?.count(Asked::Discover) > asked).then_some(());
-        lan.run("one more discovery", Duration::from_secs(60), again)?;
-        pauses_grow(lan.dhcp.as_ref().context("the server")?)?;
+        let rarely = |lan: &mut Lan| pauses_grow(lan.dhcp.as_ref()?).then_some(());
+        lan.run("a pause far longer than the first", Duration::from_secs(60), rarely)?;
         lan.dhcp.as_mut().context("the server")?.silent = false;
         let told = |_: &mut Lan| guest.console().contains("DHCP answered").then_some(());
         lan.run("the address", Duration::from_secs(40), told)?;
@@ -254,14 +253,12 @@ fn a_late_answer_to_dhcp_is_taken() {
     });
 }
 
-/// A server that is gone is not flooded: the last pause is far longer than the first.
-fn pauses_grow(server: &dhcp::Server) -> Result<()> {
+/// A server that is gone is not flooded: the last pause is far longer than the first. (Each has up to a second by chance, so that
+/// the first longer ones may not be that.)
+fn pauses_grow(server: &dhcp::Server) -> bool {
     let times: Vec<Instant> = server.asked.iter().map(|(_, at)| *at).collect();
     let pauses: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let (first, last) = (pauses.first().context("a pause")?, pauses.last().context("a pause")?);
-    ensure!(*last > *first * 2, "{pauses:.1?}");
-    println!("pauses between discoveries: {pauses:.1?}");
-    Ok(())
+    matches!(pauses[..], [first, .., last] if last > first * 2)
 }
 
 #[test]
