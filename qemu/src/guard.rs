@@ -28,6 +28,9 @@ struct Job {
 /// Words that, before a program and its arguments, tie it to whoever starts it: for starters that are not ours.
 pub const TIED: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
 
+/// What to do where there is no setpriv.
+pub(crate) const SETPRIV_HINT: &str = "install util-linux (Debian: apt-get install util-linux)";
+
 /// A command that will run `program` tied to the life of this process, in a process group of its own. Arguments,
 /// environment, folder and streams are added as usual; then [`spawn`] starts it.
 ///
@@ -35,7 +38,7 @@ pub const TIED: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
 /// Where setpriv is not installed.
 pub fn command(program: impl AsRef<OsStr>) -> Result<Command, Error> {
     let [setpriv, words @ ..] = TIED;
-    require(setpriv, "install util-linux (Debian: apt-get install util-linux)")?;
+    require(setpriv, SETPRIV_HINT)?;
     let mut command = Command::new(setpriv);
     command
         .args(words)

@@ -240,3 +240,24 @@ fn a_test_run_that_is_ended_leaves_no_process_behind() {
         eventually("what it started is left behind", || !is_alive(started));
     }
 }
+
+/// The load generator of a `bench` is not its child, and not in its process group.
+#[test]
+fn a_bench_that_is_killed_leaves_no_load_behind() {
+    let _alone = alone();
+    let (status, _, errors) = cartridge(&["build", "apps/hello"]);
+    assert_eq!(status, 0, "{errors}");
+    let mut bench = Running::start(command(&["bench", "http", "apps/hello", "--seconds", "30"]));
+    let own = bench.child.id();
+    let load = || {
+        let processes = fs::read_dir("/proc").expect("Linux").flatten();
+        let loads = processes.filter(|entry| fs::read(entry.path().join("comm")).is_ok_and(|name| name == b"wrk\n"));
+        let mut pids = loads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.find(|pid| parent_of(*pid).and_then(parent_of) == Some(own))
+    };
+    eventually("it makes no load", || load().is_some());
+    let load = load().expect("it runs for a while");
+    bench.signal("KILL");
+    bench.wait();
+    eventually("its load is left behind", || !is_alive(load));
+}

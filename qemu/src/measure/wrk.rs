@@ -29,9 +29,12 @@ pub(super) fn run(address: SocketAddr, path: &str, clients: u32, seconds: u32) -
         format!("http://{address}{path}"),
     );
     let limit = (seconds + 30).to_string();
+    // timeout(1) leaves our process group, and so does not hear of Ctrl-C: both are tied, it to us and wrk to it.
+    let [setpriv, tied @ ..] = &guard::TIED;
+    guard::require(setpriv, guard::SETPRIV_HINT)?;
     let command = cmd!(
         shell,
-        "timeout {limit} wrk -t1 -c {clients} -d {duration} --latency {url}"
+        "{setpriv} {tied...} timeout {limit} {setpriv} {tied...} wrk -t1 -c {clients} -d {duration} --latency {url}"
     )
     .quiet();
     let output = command.ignore_stderr().read().map_err(tool("wrk"))?;
