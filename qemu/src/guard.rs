@@ -28,6 +28,14 @@ struct Job {
 /// Words that, before a program and its arguments, tie it to whoever starts it: for starters that are not ours.
 pub const TIED: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
 
+/// Words that, before a program and its arguments, end it after `seconds` (timeout(1), status 124) and tie it to whoever starts it.
+/// timeout leaves the process group, so it does not hear of Ctrl-C: it is tied to its starter, and the program to it.
+pub fn bounded(seconds: u64) -> Vec<String> {
+    let limit = seconds.to_string();
+    let words = [&TIED[..], &["timeout", &limit], &TIED];
+    words.concat().into_iter().map(str::to_owned).collect()
+}
+
 /// What to do where there is no setpriv.
 pub(crate) const SETPRIV_HINT: &str = "install util-linux (Debian: apt-get install util-linux)";
 
