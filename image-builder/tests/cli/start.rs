@@ -236,3 +236,16 @@ fn an_old_rust_of_rustups_is_for_rustup_to_update() {
         "{said} {log}"
     );
 }
+
+#[test]
+fn where_there_is_no_apt_rust_comes_from_rustup() {
+    let world = World::new();
+    world.write("bin/cargo", "#!/bin/sh\n");
+    world.write("bin/rustc", "#!/bin/sh\necho 'rustc 1.80.0 (0000000 2024-01-01)'\n");
+    fs::remove_file(world.path("top/target/quick/cartridge")).expect("to be built");
+    let (status, said, _) = world.run(&["build", "apps/hello"]);
+    assert!(
+        status == 1 && said.contains("next: install Rust with rustup") && !said.contains("rustc-web"),
+        "{said}"
+    );
+}
