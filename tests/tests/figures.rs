@@ -67,7 +67,7 @@ fn a_request_to_hello_takes_few_instructions() {
     println!("{reports:#?}");
     assert_eq!(reports.len(), REQUEST_INSTRUCTIONS_MAX.len());
     for (report, (clients, max)) in reports.iter().zip(REQUEST_INSTRUCTIONS_MAX) {
-        assert_eq!(report.clients, clients);
+        assert!(report.clients == clients && report.requests_per_second > 0.0);
         let count = report.instructions_per_request;
         assert!(
             count <= max,

@@ -192,7 +192,7 @@ fn a_closed_output_ends_what_runs() {
     }
 }
 
-/// The folder with a copy of the payload goes, too, when Ctrl-C comes twice.
+/// The folder with the payload goes, too, when Ctrl-C comes twice.
 #[test]
 fn a_second_ctrl_c_leaves_no_payload_behind() {
     let _alone = alone();
@@ -211,6 +211,24 @@ fn a_second_ctrl_c_leaves_no_payload_behind() {
     assert_eq!(dev.wait(), 130, "{:#?}", dev.seen);
     assert_eq!(left(), 0, "its folder is left behind");
     eventually("the app is left behind", || !is_alive(app));
+}
+
+/// Nobody removes anything then: it must not have been copied.
+#[test]
+fn a_killed_dev_leaves_no_payload_behind() {
+    let _alone = alone();
+    let place = tempfile::tempdir().expect("a folder");
+    let file = payload("PORTS=1");
+    let mut dev = command(&["dev", "tests/cartridges/busy", "--payload"]);
+    dev.arg(file.path()).env("TMPDIR", place.path());
+    let mut dev = Running::start(dev);
+    dev.wait_for("\"Starting\"");
+    dev.signal("KILL");
+    dev.wait();
+    let left = fs::read_dir(place.path()).expect("a folder").flatten();
+    let payloads: Vec<_> = left.map(|folder| folder.path().join("payload")).collect();
+    assert!(payloads.iter().all(|payload| payload.is_symlink()), "{payloads:?}");
+    assert_eq!(payloads.len(), 1);
 }
 
 /// `./cartridge test` ends its test programs and what they started, however it ends itself.
