@@ -3,7 +3,7 @@
 //! What it sends are whole frames: a client has no address to send from yet, and later knows where its server is.
 
 use super::lease::{Lease, is_host};
-use super::{SECOND, system};
+use super::{SECOND, room_at, system};
 use crate::net::ask::send;
 use crate::net::device::NetworkDevice;
 use crate::net::dhcp_options::REQUESTED;
@@ -19,8 +19,6 @@ const MOST_TRIES: u8 = 4;
 const LEAST_PAUSE: u64 = 60 * SECOND;
 /// The shortest lease that is believed, ns: a server that gives less would be asked without end.
 const SHORTEST_LEASE: u64 = 8 * SECOND;
-/// A device without room is asked again this much later (ns).
-const RETRY: u64 = SECOND / 1000;
 
 pub const SERVER_PORT: u16 = 67;
 pub const CLIENT_PORT: u16 = 68;
@@ -115,7 +113,7 @@ impl Dhcp {
             };
         }
         if !device.can_transmit() {
-            self.due = now + RETRY;
+            self.due = room_at(device, now);
             return ended;
         }
         self.due = match self.phase {
