@@ -9,6 +9,8 @@
 //! no links, as [`Standalone`], the driver's code for links is not in the image at all.
 
 use crate::lifecycle::State;
+use crate::log::Level;
+use crate::text::Message;
 use core::fmt;
 use core::time::Duration;
 
@@ -144,6 +146,21 @@ pub struct Peer<'a> {
     pub port: u16,
 }
 
+/// What a member tells of its health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Memory in use, in bytes.
+    pub memory_used_bytes: u64,
+    /// All memory, in bytes.
+    pub memory_total_bytes: u64,
+    /// The load of the last minute, in hundredths of a thread that is ready to run.
+    pub load_hundredths: u32,
+    /// Processors in use.
+    pub processors: u32,
+    /// When this was so, in milliseconds since 1970-01-01T00:00:00Z.
+    pub unix_ms: u64,
+}
+
 /// An adapter for one kind of control plane. `now` is the time since the agent started; it never goes back.
 ///
 /// An adapter has [`ControlPlane::links`] TCP connections, numbered from 0: Stratos one to its message broker and one to its
@@ -211,6 +228,23 @@ pub trait ControlPlane {
     fn sent(&mut self, link: usize, count: usize, now: Duration) {
         let _ = (link, count, now);
     }
+
+    /// True if the driver is to tell [`ControlPlane::figures`] now. [`ControlPlane::wake`] has the time for it.
+    fn wants_figures(&self, now: Duration) -> bool {
+        let _ = now;
+        false
+    }
+
+    /// The figures that were wanted.
+    fn figures(&mut self, figures: Figures, now: Duration) {
+        let _ = (figures, now);
+    }
+
+    /// Writes the next line to log to `text` and gives its level; `None` when there is none now.
+    fn note(&mut self, text: &mut Message) -> Option<Level> {
+        let _ = text;
+        None
+    }
 }
 
 /// A control plane that is chosen at run time.
@@ -265,6 +299,18 @@ impl<C: ControlPlane + ?Sized> ControlPlane for &mut C {
 
     fn sent(&mut self, link: usize, count: usize, now: Duration) {
         (**self).sent(link, count, now);
+    }
+
+    fn wants_figures(&self, now: Duration) -> bool {
+        (**self).wants_figures(now)
+    }
+
+    fn figures(&mut self, figures: Figures, now: Duration) {
+        (**self).figures(figures, now);
+    }
+
+    fn note(&mut self, text: &mut Message) -> Option<Level> {
+        (**self).note(text)
     }
 }
 

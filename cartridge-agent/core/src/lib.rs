@@ -31,5 +31,6 @@ pub mod metrics;
 pub mod network;
 pub mod parameters;
 pub mod settings;
+pub mod stratos;
 pub mod text;
 pub mod time;
