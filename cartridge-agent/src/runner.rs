@@ -2,7 +2,7 @@
 
 use crate::links::Links;
 use crate::shared::Shared;
-use crate::{events, log};
+use crate::{events, figures, log};
 use cartridge_agent_core::control::{ControlPlane, Standalone};
 use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::log::Level;
@@ -134,7 +134,7 @@ impl<C: ControlPlane> Member<C> {
                     // The first condition is known when a control plane without links is compiled.
                     if machine.plane().links() > 0
                         && let Some(links) = links
-                        && links.step(machine.plane())
+                        && (links.step(machine.plane()) | figures::answer(shared, machine.plane()))
                     {
                         continue;
                     }

@@ -8,6 +8,7 @@
 //! Which one a member has is decided at run time: the machine takes any, also a `&mut dyn ControlPlane`. With a type that has
 //! no links, as [`Standalone`], the driver's code for links is not in the image at all.
 
+pub use crate::figures::Figures;
 use crate::lifecycle::State;
 use crate::log::Level;
 use crate::text::Message;
@@ -144,21 +145,6 @@ pub struct Peer<'a> {
     pub host: &'a str,
     /// TCP port.
     pub port: u16,
-}
-
-/// What a member tells of its health.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Memory in use, in bytes.
-    pub memory_used_bytes: u64,
-    /// All memory, in bytes.
-    pub memory_total_bytes: u64,
-    /// The load of the last minute, in hundredths of a thread that is ready to run.
-    pub load_hundredths: u32,
-    /// Processors in use.
-    pub processors: u32,
-    /// When this was so, in milliseconds since 1970-01-01T00:00:00Z.
-    pub unix_ms: u64,
 }
 
 /// An adapter for one kind of control plane. `now` is the time since the agent started; it never goes back.
