@@ -1,6 +1,9 @@
 """A receiver of WSO2's databridge on a real Thrift server (thriftpy2), for members of Apache Stratos to publish to.
 
-usage: databridge.py PORT [--without-login]
+usage: databridge.py PORT [--without-login] [--idle MILLISECONDS]
+
+With --without-login it is the plain port of WSO2's products, which has no `connect`. A connection that is idle for longer than
+--idle is closed; without it, none is.
 
 Listens on 127.0.0.1, tells each call on standard output as a line of JSON, and takes commands on standard input, a line each:
 
@@ -13,6 +16,7 @@ Each command is answered with {"done": COMMAND}. The end of standard input ends 
 """
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -22,7 +26,8 @@ import thriftpy2
 from thriftpy2.protocol.binary import TBinaryProtocolFactory
 from thriftpy2.server import TThreadedServer
 from thriftpy2.thrift import TProcessor
-from thriftpy2.transport import TBufferedTransportFactory, TServerSocket
+from thriftpy2.transport import TServerSocket
+from thriftpy2.transport.buffered import TBufferedTransportFactory
 
 IDL = thriftpy2.load(os.path.join(os.path.dirname(os.path.abspath(__file__)), "databridge.thrift"), "databridge_thrift")
 # What the databridge knows as types of attributes, and the list of a bundle each is in.
@@ -128,17 +133,22 @@ def obey(receiver, line):
 
 
 def main():
-    port = int(sys.argv[1])
-    service = IDL.Plain if "--without-login" in sys.argv[2:] else IDL.Secure
+    port, options = int(sys.argv[1]), sys.argv[2:]
+    service = IDL.Plain if "--without-login" in options else IDL.Secure
     receiver = Receiver()
     # Strict, and without frames.
+    if "--idle" in options:
+        # Each connection it closes would be an error with a traceback.
+        logging.disable()
+    idle = int(options[options.index("--idle") + 1]) if "--idle" in options else None
     server = TThreadedServer(
         TProcessor(service, receiver),
-        TServerSocket("127.0.0.1", port),
+        TServerSocket("127.0.0.1", port, client_timeout=idle),
         iprot_factory=TBinaryProtocolFactory(strict_read=True, strict_write=True),
         itrans_factory=TBufferedTransportFactory(),
         daemon=True,
     )
+    # Before it says so, rather than in the thread.
     server.trans.listen()
     server.trans.listen = lambda: None
     threading.Thread(target=server.serve, daemon=True).start()
