@@ -3,6 +3,7 @@
 //! wait for [`Told`]: twice in its life, for a few instructions, and at worst as long as the app's other threads take turns. With a
 //! control plane that has events there is the lock of their queue as well, as briefly, for each of them.
 
+use crate::events::Listeners;
 use crate::files::Files;
 use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::machine::{Cause, StopRequest};
@@ -36,6 +37,7 @@ pub struct Shared {
     agent: OnceLock<Thread>,
     told: Mutex<Told>,
     changed: Condvar,
+    pub listeners: Listeners,
 }
 
 /// What the app is told.
@@ -64,6 +66,7 @@ impl Shared {
             agent: OnceLock::new(),
             told: Mutex::default(),
             changed: Condvar::new(),
+            listeners: Listeners::default(),
         }
     }
 
