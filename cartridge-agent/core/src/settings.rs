@@ -20,7 +20,9 @@ pub const TOKEN_MAX: usize = 256;
 
 /// The agent's own keys.
 const KEYS: &str = "PORTS LOG_LEVEL MANAGEMENT_PORT MANAGEMENT_TOKEN DRAIN_SECONDS port.check.timeout ADDRESS GATEWAY DNS \
-                    ADDRESS6 GATEWAY6 MTU CARTRIDGE_NAME CARTRIDGE_VERSION";
+                    ADDRESS6 GATEWAY6 MTU CARTRIDGE_NAME CARTRIDGE_VERSION \
+                    thrift.receiver.urls thrift.server.admin.username thrift.server.admin.password CEP_IP CEP_PORT \
+                    CEP_USERNAME CEP_PASSWORD stats.notifier.interval cep.stats.publisher.enabled";
 
 /// At most this many DNS servers are passed on.
 const DNS_LIMIT: usize = 3;
