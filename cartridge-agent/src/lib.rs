@@ -70,6 +70,8 @@
 #![warn(missing_docs)]
 
 mod app;
+#[cfg(feature = "artifacts")]
+mod artifacts;
 mod events;
 #[cfg(feature = "log")]
 mod facade;
