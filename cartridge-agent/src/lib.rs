@@ -75,6 +75,7 @@ mod artifacts;
 mod events;
 #[cfg(feature = "log")]
 mod facade;
+mod fetch;
 mod files;
 mod links;
 mod log;
