@@ -21,6 +21,12 @@ pub fn pass_on(plane: &mut impl ControlPlane) {
     if plane.event().is_none() {
         return;
     }
+    #[cfg(feature = "artifacts")]
+    while let Some(event) = plane.event()
+        && crate::artifacts::intercept(&event)
+    {
+        plane.event_taken();
+    }
     let mut queue = lock(&QUEUE);
     while queue.len() < WAITING
         && let Some(event) = plane.event()

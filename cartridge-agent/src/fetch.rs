@@ -43,7 +43,8 @@ pub fn fetch(request: &Request<'_>, limits: &Limits, sink: &mut dyn FnMut(&[u8])
     Err(Fault::RedirectLoop)
 }
 
-fn ask(request: &Request<'_>, limits: &Limits, sink: &mut dyn FnMut(&[u8]) -> bool) -> Result<Exchange, Fault> {
+/// One exchange, without following redirects; as [`fetch`] else.
+pub fn ask(request: &Request<'_>, limits: &Limits, sink: &mut dyn FnMut(&[u8]) -> bool) -> Result<Exchange, Fault> {
     let mut text = Vec::new();
     request.write(&mut |part| text.extend_from_slice(part.as_bytes()))?;
     let mut stream = connect(request, limits)?;

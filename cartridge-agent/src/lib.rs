@@ -87,6 +87,8 @@ mod stop_sources;
 mod unix;
 
 pub use app::{Cartridge, Hold, Shutdown, start};
+#[cfg(feature = "artifacts")]
+pub use artifacts::{ArtifactVersion, Artifacts};
 pub use cartridge_agent_core::lifecycle::State;
 pub use cartridge_agent_core::log::Level;
 pub use cartridge_agent_core::parameters::Parameters;

@@ -146,3 +146,5 @@ mod hostile_tests;
 mod real_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub use tests::{gzip, tar_of};
