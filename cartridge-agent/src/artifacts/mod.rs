@@ -63,6 +63,7 @@ fn wish(store: &Store, tenant: TenantId, location: Location) {
 }
 
 /// Removes all files, for the end of a process.
+#[cfg(unix)]
 pub fn clear() {
     if let Some(store) = STORE.get() {
         store.clear();

@@ -237,6 +237,7 @@ impl Store {
     }
 
     /// Removes all files. For the end of a process, whose files would stay.
+    #[cfg(unix)]
     pub fn clear(&self) {
         for tenant in lock(&self.state).tenants.values() {
             if let Some(current) = &tenant.current {

@@ -59,6 +59,7 @@ impl ArtifactVersion {
     }
 
     /// Removes the files although there are users: the process ends.
+    #[cfg(unix)]
     pub(super) fn remove_files(&self) {
         folder::remove(&self.0.whole);
     }
