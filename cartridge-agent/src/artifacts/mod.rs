@@ -77,6 +77,11 @@ pub fn is_awaited() -> bool {
         .is_some_and(|store| store.settings.url.is_some() && !store.has_any())
 }
 
+/// The current version of each tenant.
+pub fn all() -> Vec<ArtifactVersion> {
+    STORE.get().map(Store::all).unwrap_or_default()
+}
+
 /// Takes what concerns artifacts in an event of the control plane. True if nothing of the event is for the app.
 pub fn intercept(event: &Event<&str>) -> bool {
     let Some(store) = STORE.get() else { return false };
@@ -133,7 +138,7 @@ fn own_tenant(settings: &Settings) -> TenantId {
 
 /// Tells the app of a new version, and the agent, which may have waited for it.
 fn announce(shared: &Shared, version: ArtifactVersion) {
-    drop(version);
+    shared.listeners.ready(version);
     shared.wake_agent();
 }
 

@@ -106,6 +106,12 @@ impl Store {
         lock(&self.state).tenants.get(&tenant)?.current.clone()
     }
 
+    /// The current version of each tenant.
+    pub fn all(&self) -> Vec<ArtifactVersion> {
+        let tenants = &lock(&self.state).tenants;
+        tenants.values().filter_map(|tenant| tenant.current.clone()).collect()
+    }
+
     /// The tenant of this domain.
     pub fn of_domain(&self, domain: &str) -> Option<TenantId> {
         lock(&self.state).domains.get(domain).copied()
