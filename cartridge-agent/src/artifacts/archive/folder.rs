@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Folders of that many names are looked past; the temporary directory may hold some of processes that are gone.
 const ATTEMPTS: u32 = 1000;
@@ -44,10 +45,14 @@ impl Folder {
     /// A new folder in `place`, readable by its owner only where the system has owners.
     pub fn new(place: &Path, limits: Limits) -> Result<Self, Problem> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let process = std::process::id();
+        // Told from those of other processes by the time; the guest has no process numbers, and may have no clock.
+        let time = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_nanos() as u64;
         for _ in 0..ATTEMPTS {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let root = place.join(format!("artifact-{process}-{number}"));
+            let root = place.join(format!("artifact-{time}-{number}"));
             match private().create(&root) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(Problem::io(&error)),
