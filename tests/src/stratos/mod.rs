@@ -13,6 +13,7 @@ pub mod platform;
 pub mod record;
 pub mod relay;
 pub mod server;
+mod session;
 pub mod signal;
 pub mod topology;
 pub mod witness;

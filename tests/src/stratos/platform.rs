@@ -2,30 +2,26 @@
 //! them, and remembers every message that members published.
 
 use super::identity::{CLUSTER, CLUSTER_INSTANCE};
-use super::mosquitto::{Broker, PASSWORD, USER};
+use super::mosquitto::Broker;
 use super::record::Seen;
 use super::server::{self, Known, Refusal, State};
+use super::session::{Listener, Session};
 use super::topology::{self, Dress};
 use anyhow::{Context, Result, ensure};
-use rumqttc::{Client, Connection, Event, MqttOptions, Packet, QoS};
+use rumqttc::mqttbytes::v4::Publish;
 use serde_json::json;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Its name at the broker.
 const NAME: &str = "platform";
 /// For an exchange between the platform and its broker, both of this host.
 const LIMIT: Duration = Duration::from_secs(20);
-/// Longest message; larger ones are a mistake of a test's.
-const MESSAGE_LIMIT: usize = 16 << 20;
-/// Between two attempts to reach the broker.
-const PAUSE: Duration = Duration::from_millis(20);
 /// Comes back to us, after all that the broker had for us before.
 const MARK: &str = "mark";
 
 pub struct Platform {
-    client: Client,
+    session: Session,
     shared: Arc<Shared>,
 }
 
@@ -52,20 +48,11 @@ struct Inner {
     /// Marks that came back.
     marks: usize,
     is_subscribed: bool,
-    is_over: bool,
 }
 
 impl Platform {
     /// Connects to the broker, with these members in its topology. The broker may be absent yet.
     pub fn start(broker: &Broker, members: Vec<Known>) -> Platform {
-        let mut options = MqttOptions::new(NAME, "127.0.0.1", broker.port);
-        options
-            .set_credentials(USER, PASSWORD)
-            // What members publish while we are away waits for us.
-            .set_clean_session(false)
-            .set_max_packet_size(MESSAGE_LIMIT, MESSAGE_LIMIT)
-            .set_keep_alive(Duration::from_secs(60));
-        let (client, connection) = Client::new(options, 1000);
         let shared = Arc::new(Shared {
             inner: Mutex::new(Inner {
                 answers: Answers {
@@ -79,13 +66,11 @@ impl Platform {
                 refusals: Vec::new(),
                 marks: 0,
                 is_subscribed: false,
-                is_over: false,
             }),
             changed: Condvar::new(),
         });
-        let (ours, theirs) = (client.clone(), Arc::clone(&shared));
-        thread::spawn(move || follow(connection, &ours, &theirs));
-        Platform { client, shared }
+        let session = Session::start(NAME, broker.port, Ear(Arc::clone(&shared)));
+        Platform { session, shared }
     }
 
     /// Waits until it receives what members publish.
@@ -152,7 +137,7 @@ impl Platform {
 
     /// Publishes anything.
     pub fn publish(&self, topic: &str, payload: impl Into<Vec<u8>>) -> Result<()> {
-        Ok(self.client.try_publish(topic, QoS::AtLeastOnce, false, payload)?)
+        self.session.publish(topic, payload)
     }
 
     /// What members published so far, in the order in which it came.
@@ -180,7 +165,7 @@ impl Platform {
     pub fn settle(&self) -> Result<()> {
         self.wait_ready()?;
         let before = self.shared.lock().marks;
-        self.client.try_publish(MARK, QoS::ExactlyOnce, false, Vec::new())?;
+        self.session.publish(MARK, Vec::new())?;
         self.wait("the mark", LIMIT, |inner| (inner.marks > before).then_some(()))
     }
 
@@ -214,78 +199,64 @@ impl Platform {
     }
 }
 
-impl Drop for Platform {
-    fn drop(&mut self) {
-        self.shared.lock().is_over = true;
-        // Fails where the broker is not there; then the next attempt is the last.
-        let _ = self.client.try_disconnect();
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes what comes from the broker, connecting again as often as need be.
-fn follow(mut connection: Connection, client: &Client, shared: &Shared) {
-    for event in connection.iter() {
-        let mut inner = shared.lock();
-        if inner.is_over {
-            return;
-        }
-        match event {
-            Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                // Also where the broker still knows of it: it may have forgotten.
-                let _ = client.try_subscribe("#", QoS::ExactlyOnce);
-            }
-            Ok(Event::Incoming(Packet::SubAck(_))) => inner.is_subscribed = true,
-            Ok(Event::Incoming(Packet::Publish(publish))) if publish.topic == MARK => inner.marks += 1,
-            Ok(Event::Incoming(Packet::Publish(publish))) => {
-                let message = Seen {
-                    topic: publish.topic,
-                    payload: publish.payload.to_vec(),
-                    qos: publish.qos as u8,
-                    is_retained: publish.retain,
-                    at: Instant::now(),
-                };
-                if message.is_of_a_member() {
-                    for (topic, text) in inner.take(message) {
-                        let _ = client.try_publish(topic, QoS::AtLeastOnce, false, text);
-                    }
-                }
-            }
-            Ok(_) => continue,
-            Err(_) => {
-                inner.is_subscribed = false;
-                drop(inner);
-                thread::sleep(PAUSE);
-                continue;
+/// What the platform hears.
+struct Ear(Arc<Shared>);
+
+impl Listener for Ear {
+    fn subscribed(&mut self, is: bool) {
+        self.0.lock().is_subscribed = is;
+        self.0.changed.notify_all();
+    }
+
+    fn received(&mut self, message: Publish) -> Vec<(String, Vec<u8>)> {
+        let mut inner = self.0.lock();
+        let mut answers = Vec::new();
+        if message.topic == MARK {
+            inner.marks += 1;
+        } else {
+            let message = Seen {
+                topic: message.topic,
+                payload: message.payload.to_vec(),
+                qos: message.qos as u8,
+                is_retained: message.retain,
+                at: Instant::now(),
+            };
+            if message.is_of_a_member() {
+                answers = inner.take(message);
             }
         }
-        shared.changed.notify_all();
+        self.0.changed.notify_all();
+        answers
     }
 }
 
 impl Inner {
     /// Takes a member's message, and gives what the platform says to it.
-    fn take(&mut self, message: Seen) -> Vec<(String, String)> {
+    fn take(&mut self, message: Seen) -> Vec<(String, Vec<u8>)> {
         let event = message.event().to_owned();
         let (member, is_status) = (message.member(), message.topic.starts_with("instance/status/"));
         self.seen.push(message);
         match event.as_str() {
             "CompleteTopologyRequestEvent" if self.answers.topology => {
-                vec![(topology::TOPIC.into(), topology::complete(&self.members, self.dress))]
+                vec![(
+                    topology::TOPIC.into(),
+                    topology::complete(&self.members, self.dress).into_bytes(),
+                )]
             }
             "CompleteTenantRequestEvent" if self.answers.tenants => {
                 let tenants = json!({"tenants": [{"tenantId": 1, "tenantDomain": "one.example"}]});
-                vec![("tenant/CompleteTenantEvent".into(), tenants.to_string())]
+                vec![("tenant/CompleteTenantEvent".into(), tenants.to_string().into_bytes())]
             }
             _ if is_status => match server::take(&mut self.members, &event, member.as_deref().unwrap_or("(nobody)")) {
                 Ok(known) if self.answers.broadcasts => {
                     let (topic, event) = known.broadcast();
-                    vec![(topic, event.to_string())]
+                    vec![(topic, event.to_string().into_bytes())]
                 }
                 Ok(_) => Vec::new(),
                 Err(refusal) => {
