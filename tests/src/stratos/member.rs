@@ -2,6 +2,7 @@
 
 use super::identity::{Brokers, Payload, SECRETS};
 use super::mosquitto::PASSWORD;
+use super::signal;
 use crate::clients::client::Answer;
 use crate::image::image;
 use crate::process::Process;
@@ -41,6 +42,8 @@ pub struct Setup {
     pub is_bare: bool,
     /// More launch parameters, each with a comma before it.
     pub parameters: String,
+    /// More arguments for QEMU.
+    pub qemu: Vec<String>,
 }
 
 impl Setup {
@@ -52,6 +55,7 @@ impl Setup {
             password: PASSWORD.into(),
             is_bare: false,
             parameters: String::new(),
+            qemu: Vec::new(),
         }
     }
 
@@ -110,6 +114,7 @@ impl Setup {
             .forward(0, CONTROL_PORT)
             .forward(0, MANAGEMENT_PORT);
         launch.machine = machine;
+        launch.extra.extend(self.qemu.iter().cloned());
         launch.memory_mib = 16;
         launch.payload = Some(payload.path().into());
         launch.deadline = Some(DEADLINE);
@@ -219,6 +224,27 @@ impl Member {
     /// Asks for a stop as the platform below does: SIGTERM, or the power button.
     pub fn ask_to_stop(&self) -> Result<()> {
         self.running.ask_to_stop()
+    }
+
+    /// Takes the processor from its machine: its clock goes on, and it does not.
+    pub fn freeze(&self) -> Result<()> {
+        signal::send("STOP", self.pid()?)
+    }
+
+    pub fn thaw(&self) -> Result<()> {
+        signal::send("CONT", self.pid()?)
+    }
+
+    fn pid(&self) -> Result<u32> {
+        match &self.running {
+            Running::Guest(guest) => Ok(guest.pid()),
+            Running::Process(_) => anyhow::bail!("a process is behind `cartridge dev`"),
+        }
+    }
+
+    /// Has its program panic.
+    pub fn panic(&self) -> Result<()> {
+        self.ask("panic").map(drop)
     }
 
     /// Waits for its end, with exit status 0.

@@ -15,6 +15,7 @@ pub mod relay;
 pub mod server;
 mod session;
 pub mod signal;
+pub mod story;
 pub mod topology;
 pub mod witness;
 

@@ -149,6 +149,15 @@ impl Broker {
         })
     }
 
+    /// Waits until something lies unread at its door, as it does once a peer has written to a frozen one.
+    pub fn wait_unread(&self, limit: Duration) -> Result<()> {
+        ensure!(
+            within(limit, || unread(self.port) > 0),
+            "nobody wrote to the broker within {limit:?}"
+        );
+        Ok(())
+    }
+
     fn save(&mut self) -> Result<()> {
         // It writes another file and gives it this name when it is whole.
         let file = self.path("mosquitto.db");
@@ -181,6 +190,20 @@ impl Drop for Broker {
             let _ = self.crash();
         }
     }
+}
+
+/// Bytes that peers of a port of this host have sent and nobody has read: the receive queues of /proc/net/tcp (proc(5)).
+fn unread(port: u16) -> u64 {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let local = format!(":{port:04X}");
+    let queues = table.lines().filter_map(|line| {
+        // `sl local_address rem_address st tx_queue:rx_queue ...`; state 01 is ESTABLISHED, 08 is CLOSE_WAIT.
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let is_ours = words.get(1)?.ends_with(&local) && ["01", "08"].contains(words.get(3)?);
+        let (_, received) = words.get(4)?.split_once(':')?;
+        is_ours.then(|| u64::from_str_radix(received, 16).ok()).flatten()
+    });
+    queues.sum()
 }
 
 /// Looks again and again until `check` holds or the time is over.

@@ -57,6 +57,15 @@ impl Witness {
         clients
     }
 
+    /// Whether nothing of a client is kept here: the session it was let in with last was a clean one.
+    pub fn last_session_is_clean(&self, client: &str) -> bool {
+        let named = format!(" as {client} (");
+        let lines = self.lines().filter(|line| line.contains("New client connected"));
+        let last = lines.filter(|line| line.contains(&named)).last();
+        // `(p2, c1, k60, u'member')`: protocol, clean session, keep-alive, user.
+        last.is_some_and(|line| line.contains(", c1, "))
+    }
+
     /// What it took from a client, in order: every sending counts, also a repeated one.
     pub fn published(&self, client: &str) -> Vec<Published> {
         let start = format!("Received PUBLISH from {client} (");

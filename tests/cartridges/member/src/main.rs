@@ -6,6 +6,7 @@
 //! | `open` | `open`, once the ports of PORTS accept connections; the log says when |
 //! | `hold` | `held`: a stop waits from now on |
 //! | `release` | `released`: it waits no more |
+//! | `panic` | none: the program ends as programs with a mistake do |
 //! | `heap` | bytes of the program's heap in use, the most since the last `heap` |
 
 use cartridge_agent::{Hold, Shutdown, log};
@@ -64,6 +65,7 @@ fn obey(ports: &[u16], shutdown: Shutdown, mut client: TcpStream) -> io::Result<
             *hold() = None;
             "released".into()
         }
+        "panic" => panic!("asked to"),
         "heap" => {
             let answer = format!("{} {}", HEAP.current_usage(), HEAP.peak_usage());
             HEAP.reset_peak_usage();
