@@ -2,19 +2,26 @@
 
 use anyhow::{Context, Result, ensure};
 use cartridge_tests::stratos::golden::{self, ACTIVATED, MAINTENANCE, READY_TO_SHUTDOWN, STARTED, TOPOLOGY_REQUEST};
+use cartridge_tests::stratos::identity::{Brokers, Payload};
 use cartridge_tests::stratos::member::Setup;
-use cartridge_tests::stratos::mosquitto::Broker;
+use cartridge_tests::stratos::mosquitto::{Broker, PASSWORD};
 use cartridge_tests::stratos::platform::Platform;
 use cartridge_tests::stratos::server::{Known, State};
 use cartridge_tests::stratos::story::{MEMBER, STEP, Story, story, tell};
 use cartridge_tests::target::{Place, TOKEN, manage};
+use cartridge_tests::wire::world::World;
+use cartridge_tests::wire::{ADDRESS, GUEST_LINK_LOCAL, dhcp};
 use qemu::Machine;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 const MACHINE: Place = Place::Machine(Machine::Microvm);
 /// Between two attempts to connect at most, and a busy host's delay.
 const LONGEST_PAUSE: Duration = Duration::from_secs(70);
+
+/// MQTT's (IANA).
+const BROKER_PORT: u16 = 1883;
 
 /// What is left of a broker's sessions after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -420,4 +427,42 @@ fn the_golden_life_is_the_same_with_a_platform_that_comes_late() {
         })
     };
     check().unwrap_or_else(|error| panic!("{error:?}"));
+}
+
+/// The member's address goes away under its session, and comes back.
+#[test]
+fn a_lease_that_ends_during_a_session_loses_nothing() {
+    let broker = Broker::start().unwrap_or_else(|error| panic!("{error:?}"));
+    let platform = Platform::start(&broker, vec![Known::own(MEMBER, State::Initialized)]);
+    platform.wait_ready().unwrap_or_else(|error| panic!("{error:?}"));
+    let payload = Payload {
+        member: MEMBER.into(),
+        brokers: Brokers::One(ADDRESS.to_string(), BROKER_PORT),
+        password: PASSWORD.into(),
+        is_bare: false,
+    };
+    let mut world = World::of("tests/cartridges/member", &payload.text(), "");
+    world.lan.dhcp = Some(dhcp::Server::default().lease(8));
+    world.lan.bridge(BROKER_PORT, broker.port);
+    world.tell(|lan, guest| {
+        let heard = |topic| platform.seen().iter().any(|message| message.topic == topic);
+        lan.run("Started", STEP, |_| heard(STARTED).then_some(()))?;
+        lan.dhcp.as_mut().context("the server")?.silent = true;
+        lan.run("the end of the lease", STEP, |_| {
+            guest.console().contains("lease ended").then_some(())
+        })?;
+        let control = SocketAddr::new(GUEST_LINK_LOCAL.into(), 8090);
+        ensure!(lan.ask(control, "open", STEP)? == "open", "its port");
+        lan.run("Active", STEP, |_| {
+            guest.console().contains("\"state\":\"Active\"").then_some(())
+        })?;
+        ensure!(!heard(ACTIVATED), "it has no address");
+        lan.dhcp.as_mut().context("the server")?.silent = false;
+        lan.run("Activated", LONGEST_PAUSE, |_| heard(ACTIVATED).then_some(()))?;
+        platform.clean_up(MEMBER)?;
+        lan.run("the end", STEP, |_| guest.ended().then_some(()))?;
+        platform.settle()?;
+        golden::ensure_same_status(&golden::life(MEMBER), &platform.seen())?;
+        platform.ensure_no_refusal()
+    });
 }

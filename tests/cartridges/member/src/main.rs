@@ -12,7 +12,7 @@
 use cartridge_agent::{Hold, Shutdown, log};
 use peak_alloc::PeakAlloc;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -38,7 +38,10 @@ fn main() -> io::Result<()> {
     });
     let shutdown = cartridge.shutdown();
     let port = cartridge.parameter("CONTROL_PORT").and_then(|port| port.parse().ok());
-    let control = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port.unwrap_or(8090)))?;
+    let port = port.unwrap_or(8090);
+    // Takes IPv4 connections, too; a host may have no IPv6.
+    let control = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)))?;
     log!(Info, "control port open");
     thread::spawn(move || {
         for client in control.incoming().flatten() {
