@@ -30,10 +30,8 @@ fn main() -> io::Result<()> {
     let ports = cartridge.ports();
     let events = cartridge.events();
     thread::spawn(move || {
-        loop {
-            if let Some(event) = events.wait_timeout(Duration::from_secs(3600)) {
-                log!(Info, "event {event:?}");
-            }
+        for event in events {
+            log!(Info, "event {event:?}");
         }
     });
     let shutdown = cartridge.shutdown();
