@@ -75,13 +75,16 @@ impl Witness {
 
     /// The filters that a client asked for, in order, each time it did.
     pub fn subscribed(&self, client: &str) -> Vec<String> {
-        let start = format!("Received SUBSCRIBE from {client}");
+        // Then for each filter a line with a tab before it, and one that repeats it: `TIME: CLIENT QOS FILTER`.
+        let (start, repeated) = (format!(": Received SUBSCRIBE from {client}"), format!(": {client} "));
+        let is_of_it = |line: &&str| line.contains(": \t") || line.contains(&repeated);
         let (mut filters, mut lines) = (Vec::new(), self.lines().peekable());
         while let Some(line) = lines.next() {
-            if line.ends_with(&start) {
-                // A line for each, with a tab before it.
-                while let Some(filter) = lines.next_if(|line| line.contains(": \t")) {
-                    let filter = filter.split_once('\t').map_or(filter, |(_, filter)| filter);
+            if !line.ends_with(&start) {
+                continue;
+            }
+            while let Some(line) = lines.next_if(is_of_it) {
+                if let Some((_, filter)) = line.split_once('\t') {
                     filters.push(filter.split(" (QoS").next().unwrap_or(filter).to_owned());
                 }
             }
