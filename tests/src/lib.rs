@@ -9,5 +9,7 @@ pub mod port;
 pub mod process;
 pub mod prometheus;
 pub mod request;
+pub mod running;
+pub mod stratos;
 pub mod target;
 pub mod wire;
