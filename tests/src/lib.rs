@@ -1,7 +1,9 @@
 //! Shared helpers of the test suites.
 #![forbid(unsafe_code)]
 
+pub mod archives;
 pub mod clients;
+pub mod generic;
 pub mod guest;
 pub mod host;
 pub mod image;
