@@ -142,6 +142,12 @@ impl Cartridge {
         Events::new(self.shared)
     }
 
+    /// The content that is fetched after the boot (feature `artifacts`).
+    #[cfg(feature = "artifacts")]
+    pub fn artifacts(&self) -> crate::artifacts::Artifacts {
+        crate::artifacts::Artifacts::new()
+    }
+
     /// A guard for work in flight: a stop waits for it to be dropped, until the drain deadline.
     pub fn hold(&self) -> Hold {
         Hold::new(self.shared)

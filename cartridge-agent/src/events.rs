@@ -3,6 +3,8 @@
 //! The queue comes into being with the first [`Events`]: until then events wait in the adapter, and an app that never asks
 //! has nothing of this in its image.
 
+#[cfg(feature = "artifacts")]
+use crate::artifacts::{self, ArtifactVersion};
 use crate::shared::{Shared, lock};
 use cartridge_agent_core::control::{self, ControlPlane};
 use futures_core::Stream;
@@ -35,6 +37,10 @@ pub enum Event {
     ArtifactUpdated(Artifact),
     /// Launch parameters have changed.
     ConfigurationChanged,
+    /// A new version of an artifact is in place and the current one (feature `artifacts`, in place of `ArtifactUpdated`: the agent
+    /// fetches it).
+    #[cfg(feature = "artifacts")]
+    ArtifactReady(ArtifactVersion),
     /// A stop was asked for, by whomever: the app's work is cut off at this time. It is the last event.
     ShutdownRequested(Instant),
 }
@@ -66,6 +72,8 @@ pub struct Listeners(OnceLock<Hooks>);
 struct Hooks {
     pass_on: fn(&mut dyn ControlPlane),
     wake: fn(),
+    #[cfg(feature = "artifacts")]
+    ready: fn(ArtifactVersion),
 }
 
 impl Listeners {
@@ -73,6 +81,40 @@ impl Listeners {
     pub fn pass_on(&self, plane: &mut impl ControlPlane) {
         if let Some(hooks) = self.0.get() {
             (hooks.pass_on)(plane);
+        }
+    }
+
+    /// Takes in what concerns the agent itself, artifacts and tenants, whether or not the app listens. What is for the app, too, waits
+    /// for it; of an app that never listened only the newest.
+    #[cfg(feature = "artifacts")]
+    pub fn take_in(&self, plane: &mut impl ControlPlane) {
+        while let Some(event) = plane.event()
+            && !matches!(event, control::Event::Member(_))
+        {
+            let is_full = lock(&QUEUE).get_or_insert_default().events.len() >= WAITING;
+            if is_full && self.0.get().is_some() {
+                return;
+            }
+            let for_app = (!artifacts::intercept(&event)).then(|| Event::from(event));
+            plane.event_taken();
+            if let Some(event) = for_app {
+                let mut guard = lock(&QUEUE);
+                let events = &mut guard.get_or_insert_default().events;
+                if is_full {
+                    events.pop_front();
+                }
+                events.push_back(event);
+                drop(guard);
+                self.tell();
+            }
+        }
+    }
+
+    /// A version of an artifact is in place.
+    #[cfg(feature = "artifacts")]
+    pub fn ready(&self, version: ArtifactVersion) {
+        if let Some(hooks) = self.0.get() {
+            (hooks.ready)(version);
         }
     }
 
@@ -88,6 +130,9 @@ impl Listeners {
 struct Queue {
     events: VecDeque<Event>,
     tasks: VecDeque<Waker>,
+    /// Versions that the app was not told of, one for each tenant at most.
+    #[cfg(feature = "artifacts")]
+    ready: VecDeque<ArtifactVersion>,
     /// Someone has the last event.
     is_over: bool,
 }
@@ -110,6 +155,19 @@ fn pass_on(plane: &mut dyn ControlPlane) {
         drop(guard);
         wake(tasks);
     }
+}
+
+#[cfg(feature = "artifacts")]
+fn ready(version: ArtifactVersion) {
+    let mut guard = lock(&QUEUE);
+    let waiting = &mut guard.get_or_insert_default().ready;
+    let old = waiting.iter().position(|old| old.tenant() == version.tenant());
+    let old = old.and_then(|old| waiting.remove(old));
+    waiting.push_back(version);
+    drop(guard);
+    // Without the lock: its files may be removed now.
+    drop(old);
+    wake_all();
 }
 
 fn wake_all() {
@@ -139,7 +197,11 @@ impl Events {
         shared.listeners.0.get_or_init(|| Hooks {
             pass_on,
             wake: wake_all,
+            #[cfg(feature = "artifacts")]
+            ready,
         });
+        #[cfg(feature = "artifacts")]
+        artifacts::all().into_iter().for_each(ready);
         // Events may be waiting in the adapter.
         shared.wake_agent();
         Events { shared }
@@ -187,6 +249,8 @@ impl Events {
 
     fn pop(&self, queue: &mut Queue) -> Option<Event> {
         let event = queue.events.pop_front();
+        #[cfg(feature = "artifacts")]
+        let event = event.or_else(|| queue.ready.pop_front().map(Event::ArtifactReady));
         if event.is_some() || queue.is_over {
             return event;
         }

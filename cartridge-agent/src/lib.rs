@@ -75,9 +75,12 @@
 #![warn(missing_docs)]
 
 mod app;
+#[cfg(feature = "artifacts")]
+mod artifacts;
 mod events;
 #[cfg(feature = "log")]
 mod facade;
+mod fetch;
 mod figures;
 mod files;
 mod links;
@@ -91,6 +94,8 @@ mod stop_sources;
 mod unix;
 
 pub use app::{Cartridge, Hold, Shutdown, start};
+#[cfg(feature = "artifacts")]
+pub use artifacts::{ArtifactVersion, Artifacts};
 pub use cartridge_agent_core::lifecycle::State;
 pub use cartridge_agent_core::log::Level;
 pub use cartridge_agent_core::parameters::Parameters;

@@ -33,6 +33,8 @@ pub fn start(shared: &'static Shared) {
 
 /// Takes the member through its first states, and leaves the rest to a thread of the agent's own.
 fn live<C: ControlPlane + Send + 'static>(shared: &'static Shared, plane: C) {
+    #[cfg(feature = "artifacts")]
+    crate::artifacts::start(shared, plane.links() > 0);
     let mut member = Member::new(shared, plane);
     // What there is to wait for after the first states, the thread finds again.
     member.advance();
@@ -123,6 +125,8 @@ impl<C: ControlPlane> Member<C> {
                 machine.stop(request, shared.now());
             }
             machine.released(shared.is_released());
+            #[cfg(feature = "artifacts")]
+            machine.await_artifact(crate::artifacts::is_awaited());
             match machine.next(shared.now()) {
                 Action::Entered(state) => enter(shared, state),
                 Action::Report(note) => log::agent(note.level(), format_args!("{note}"), &[]),
@@ -140,6 +144,8 @@ impl<C: ControlPlane> Member<C> {
                     {
                         continue;
                     }
+                    #[cfg(feature = "artifacts")]
+                    shared.listeners.take_in(machine.plane());
                     shared.listeners.pass_on(machine.plane());
                     return Next::Wait(until);
                 }
@@ -183,6 +189,8 @@ pub fn accepts(port: u16) -> bool {
 /// The one way out. An app that has dropped its handle in `main` is about to return from it with a status of its own.
 fn exit(shared: &Shared, status: i32) -> ! {
     shared.tell(|told| told.terminated = true);
+    #[cfg(all(unix, feature = "artifacts"))]
+    crate::artifacts::clear();
     if shared.leaving.load(Ordering::Acquire) {
         let limit = Instant::now() + LEAVE_TIMEOUT;
         while let left = limit.saturating_duration_since(Instant::now())

@@ -1,8 +1,10 @@
 //! Shared helpers of the test suites.
 #![forbid(unsafe_code)]
 
+pub mod archives;
 pub mod clients;
 pub mod databridge;
+pub mod generic;
 pub mod guest;
 pub mod host;
 pub mod image;
@@ -10,5 +12,7 @@ pub mod port;
 pub mod process;
 pub mod prometheus;
 pub mod request;
+pub mod running;
+pub mod stratos;
 pub mod target;
 pub mod wire;

@@ -6,8 +6,9 @@ use crate::guest;
 use crate::image::{image, workspace};
 use crate::port;
 use crate::process::Process;
+use crate::running::Running;
 use anyhow::{Context, Result, ensure};
-use qemu::{Guest, Machine};
+use qemu::Machine;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,11 +36,6 @@ pub enum App {
 pub enum Place {
     Process,
     Machine(Machine),
-}
-
-enum Running {
-    Process(Process),
-    Guest(Guest),
 }
 
 pub struct Target {
@@ -107,60 +103,31 @@ impl Target {
 
     /// Waits for a console line with `text` in it.
     pub fn wait_for(&self, text: &str, limit: Duration) -> Result<String> {
-        match &self.running {
-            Running::Process(process) => process.wait_for(text, limit),
-            Running::Guest(guest) => {
-                let line = guest.wait_for(text, limit, |line| line.contains(text));
-                line.map(|line| line.text).map_err(|error| anyhow::anyhow!("{error}"))
-            }
-        }
+        self.running.wait_for(text, limit)
     }
 
     /// Everything on the console so far.
     pub fn console(&self) -> Vec<String> {
-        match &self.running {
-            Running::Process(process) => process.console(),
-            Running::Guest(guest) => guest.lines().into_iter().map(|line| line.text).collect(),
-        }
+        self.running.console()
     }
 
     /// The command that started it and the console's last lines.
     pub fn report(&self) -> String {
-        match &self.running {
-            Running::Process(process) => process.report(),
-            Running::Guest(guest) => {
-                let lines = self.console();
-                let tail = lines[lines.len().saturating_sub(40)..].join("\n");
-                format!("command: {}\nconsole:\n{tail}", guest.command())
-            }
-        }
+        self.running.report()
     }
 
     /// Asks for a stop as the platform does: SIGTERM, or the power button.
     pub fn ask_to_stop(&self) -> Result<()> {
-        match &self.running {
-            Running::Process(process) => process.terminate(),
-            Running::Guest(guest) => guest.powerdown().map_err(|error| anyhow::anyhow!("{error}")),
-        }
+        self.running.ask_to_stop()
     }
 
     /// Waits for the end and gives the exit status.
     pub fn wait(&mut self, limit: Duration) -> Result<i32> {
-        match &mut self.running {
-            Running::Process(process) => process.wait(limit)?.code().context("ended by a signal"),
-            Running::Guest(guest) => {
-                let exit = guest.wait(limit).map_err(|error| anyhow::anyhow!("{error}"))?;
-                exit.status
-                    .with_context(|| format!("no exit status: {}", exit.describe()))
-            }
-        }
+        self.running.wait(limit)
     }
 
     pub fn ended(&mut self) -> bool {
-        match &mut self.running {
-            Running::Process(process) => process.ended(),
-            Running::Guest(guest) => guest.ended(),
-        }
+        self.running.ended()
     }
 
     /// Asks the management endpoint, with the token.
@@ -177,17 +144,22 @@ impl Target {
 
     /// The figures of /metrics that have no labels, by name.
     pub fn figures(&self) -> Result<BTreeMap<String, f64>> {
-        let answer = self.manage("GET", "/metrics")?;
-        ensure!(answer.status == 200, "status {} for /metrics", answer.status);
-        let text = String::from_utf8(answer.body).context("/metrics is no UTF-8")?;
-        let samples = text
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .filter_map(|line| line.split_once(' '));
-        Ok(samples
-            .filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?)))
-            .collect())
+        figures(self.management)
     }
+}
+
+/// The figures of a management endpoint's /metrics that have no labels, by name.
+pub fn figures(management: SocketAddr) -> Result<BTreeMap<String, f64>> {
+    let answer = manage(management, "GET", "/metrics", Some(TOKEN))?;
+    ensure!(answer.status == 200, "status {} for /metrics", answer.status);
+    let text = String::from_utf8(answer.body).context("/metrics is no UTF-8")?;
+    let samples = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(' '));
+    Ok(samples
+        .filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?)))
+        .collect())
 }
 
 /// One request to a management endpoint, on a connection of its own. We close it, so that none lingers in the guest.

@@ -5,31 +5,17 @@ use cartridge_tests::wire::dhcp::{self, Asked};
 use cartridge_tests::wire::router::Router;
 use cartridge_tests::wire::world::{LIMIT, World, at, ensure_answer, ensure_network, on_dhcp};
 use cartridge_tests::wire::{
-    ADDRESS, ADDRESS6, BEHIND, ECHO_PORT, FAR, FAR6, GUEST_MAC, LINK_LOCAL, Lan, OTHER_ROUTER, dns,
+    ADDRESS, ADDRESS6, BEHIND, ECHO_PORT, FAR, FAR6, GUEST_LINK_LOCAL, LINK_LOCAL, Lan, OTHER_ROUTER, dns,
+    made_of_the_card,
 };
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// A static address, and the one that a router's prefix makes of the card's (RFC 4291, appendix A).
+/// Static addresses.
 const STATIC: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 77);
 const STATIC6: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 0x77);
-const GUEST_LINK_LOCAL: Ipv6Addr = made_of_the_card([0xfe80, 0, 0, 0]);
 const PREFIX: [u16; 4] = [0xfd09, 0, 0, 0];
 const PREFIX6: Ipv6Addr = Ipv6Addr::new(PREFIX[0], 0, 0, 0, 0, 0, 0, 0);
-
-const fn made_of_the_card([a, b, c, d]: [u16; 4]) -> Ipv6Addr {
-    let m = GUEST_MAC;
-    Ipv6Addr::new(
-        a,
-        b,
-        c,
-        d,
-        u16::from_be_bytes([m[0] ^ 2, m[1]]),
-        u16::from_be_bytes([m[2], 0xff]),
-        u16::from_be_bytes([0xfe, m[3]]),
-        u16::from_be_bytes([m[4], m[5]]),
-    )
-}
 
 /// The guest, at this address of its own, finds out the address behind a name.
 fn ensure_looked_up(lan: &mut Lan, guest: Ipv4Addr, name: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Our machine's own stack: it answers ARP and neighbour solicitations, connects to the guest, pings it, and lets itself be
 //! connected to.
 
+use super::bridge::Bridge;
 use super::{ADDRESS, ADDRESS6, BEHIND, ECHO_PORT, FAR, FAR6, LINK_LOCAL, MAC, OTHER_ROUTER};
 use anyhow::{Context, Result, anyhow};
 use smoltcp::iface::{Config, Interface, Route, SocketHandle, SocketSet};
@@ -31,6 +32,7 @@ pub struct Host {
     sockets: SocketSet<'static>,
     names: SocketHandle,
     echo: Vec<SocketHandle>,
+    bridges: Vec<Bridge>,
     next_port: u16,
     started: Instant,
 }
@@ -96,9 +98,16 @@ impl Host {
             sockets,
             names,
             echo,
+            bridges: Vec::new(),
             next_port: FIRST_PORT,
             started,
         }
+    }
+
+    /// Lets the guest reach a port of this host's loopback at a port of ours.
+    pub fn bridge(&mut self, port: u16, server: u16) {
+        let bridge = Bridge::new(port, server, &mut self.sockets, tcp_socket);
+        self.bridges.push(bridge);
     }
 
     fn now(&self) -> Moment {
@@ -128,8 +137,11 @@ impl Host {
         self.device.sent.drain(..).collect()
     }
 
-    /// Echoes on the echo port.
+    /// Echoes on the echo port, and passes on what there is for others.
     fn serve(&mut self) {
+        for bridge in &mut self.bridges {
+            bridge.poll(&mut self.sockets);
+        }
         for handle in &self.echo {
             let socket = self.sockets.get_mut::<tcp::Socket>(*handle);
             if !socket.is_open() {

@@ -6,6 +6,7 @@
 //! - **Strict.** What a real server or router would refuse or ignore ends the test with the reason.
 //! - **One thread.** Nothing happens but inside [`Lan::run`], so a test reads in the order in which things happen.
 
+mod bridge;
 mod cable;
 pub mod dhcp;
 pub mod dns;
@@ -41,6 +42,24 @@ pub const ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 1);
 pub const FAR6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
 /// Where a guest may connect to; what it sends comes back.
 pub const ECHO_PORT: u16 = 7;
+
+/// The guest's own address on the link.
+pub const GUEST_LINK_LOCAL: Ipv6Addr = made_of_the_card([0xfe80, 0, 0, 0]);
+
+/// The address that a prefix makes of the guest's card (RFC 4291, appendix A).
+pub const fn made_of_the_card([a, b, c, d]: [u16; 4]) -> Ipv6Addr {
+    let m = GUEST_MAC;
+    Ipv6Addr::new(
+        a,
+        b,
+        c,
+        d,
+        u16::from_be_bytes([m[0] ^ 2, m[1]]),
+        u16::from_be_bytes([m[2], 0xff]),
+        u16::from_be_bytes([0xfe, m[3]]),
+        u16::from_be_bytes([m[4], m[5]]),
+    )
+}
 
 /// Frames kept for a test to look at; more than any test lets pass.
 const KEPT: usize = 10_000;
@@ -234,6 +253,11 @@ impl Lan {
         open.into_iter()
             .map(|(_, _, answer, _)| Ok(String::from_utf8(answer)?))
             .collect()
+    }
+
+    /// Lets the guest reach a port of this host's loopback at a port of our machine's.
+    pub fn bridge(&mut self, port: u16, server: u16) {
+        self.host.bridge(port, server);
     }
 
     /// Ends our side of every connection from the guest to the echo port.

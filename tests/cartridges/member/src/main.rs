@@ -1,0 +1,91 @@
+//! Logs every event of its control plane, and takes a line on each connection to its control port (8090, or the parameter
+//! CONTROL_PORT), does what it says, and answers with what came of it:
+//!
+//! | line | answer |
+//! |---|---|
+//! | `open` | `open`, once the ports of PORTS accept connections; the log says when |
+//! | `hold` | `held`: a stop waits from now on |
+//! | `release` | `released`: it waits no more |
+//! | `panic` | none: the program ends as programs with a mistake do |
+//! | `heap` | bytes of the program's heap in use, the most since the last `heap` |
+
+use cartridge_agent::{Hold, Shutdown, log};
+use peak_alloc::PeakAlloc;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+static HOLD: Mutex<Option<Hold>> = Mutex::new(None);
+
+/// For a client to send its line.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn main() -> io::Result<()> {
+    let cartridge = cartridge_agent::start();
+    let ports = cartridge.ports();
+    let events = cartridge.events();
+    thread::spawn(move || {
+        for event in events {
+            log!(Info, "event {event:?}");
+        }
+    });
+    let shutdown = cartridge.shutdown();
+    let port = cartridge.parameter("CONTROL_PORT").and_then(|port| port.parse().ok());
+    let port = port.unwrap_or(8090);
+    // Takes IPv4 connections, too; a host may have no IPv6.
+    let control = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)))?;
+    log!(Info, "control port open");
+    thread::spawn(move || {
+        for client in control.incoming().flatten() {
+            let _ = obey(ports, shutdown, client);
+        }
+    });
+    shutdown.wait();
+    log!(Info, "told to stop");
+    Ok(())
+}
+
+fn obey(ports: &[u16], shutdown: Shutdown, mut client: TcpStream) -> io::Result<()> {
+    client.set_read_timeout(Some(PATIENCE))?;
+    let mut line = String::new();
+    BufReader::new((&client).take(100)).read_line(&mut line)?;
+    let hold = || HOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let answer = match line.trim_end() {
+        "open" => open(ports)?,
+        "hold" => {
+            *hold() = Some(shutdown.hold());
+            "held".into()
+        }
+        "release" => {
+            *hold() = None;
+            "released".into()
+        }
+        "panic" => panic!("asked to"),
+        "heap" => {
+            let answer = format!("{} {}", HEAP.current_usage(), HEAP.peak_usage());
+            HEAP.reset_peak_usage();
+            answer
+        }
+        other => format!("what is {other:?}?"),
+    };
+    client.write_all(answer.as_bytes())
+}
+
+fn open(ports: &[u16]) -> io::Result<String> {
+    for port in ports {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port))?;
+        log!(Info, "port {port} is open");
+        thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                let _ = client.write_all(b"HTTP/1.0 200 OK\r\n\r\nmember\n");
+            }
+        });
+    }
+    Ok("open".into())
+}

@@ -1,0 +1,109 @@
+//! A broker, the platform at it, and a member: how a test's story begins, goes on and ends.
+
+use super::golden;
+use super::member::{Member, Setup};
+use super::mosquitto::Broker;
+use super::platform::Platform;
+use super::server::{Known, State};
+use crate::target::Place;
+use anyhow::{Context, Result, ensure};
+use std::time::Duration;
+
+/// The member under test.
+pub const MEMBER: &str = "shop.basket.cluster-1.basket-7d1c";
+/// For one step of a life with a broker that is there. A busy host starts and runs guests slowly.
+pub const STEP: Duration = Duration::from_secs(30);
+/// Lines of the broker's log that a report shows.
+const TAIL: usize = 60;
+const STATES: [&str; 7] = [
+    "Created",
+    "Initialized",
+    "Starting",
+    "Active",
+    "In_Maintenance",
+    "ReadyToShutDown",
+    "Terminated",
+];
+
+pub struct Story {
+    pub broker: Broker,
+    pub platform: Platform,
+    pub member: Member,
+}
+
+impl Story {
+    /// A member that its platform knows as Initialized.
+    pub fn begin(place: Place) -> Result<Story> {
+        Story::of(place, State::Initialized, |_| {})
+    }
+
+    /// A member that its platform knows in a state, and whose setup is changed before it starts.
+    pub fn of(place: Place, state: State, change: impl FnOnce(&mut Setup)) -> Result<Story> {
+        let broker = Broker::start()?;
+        let platform = Platform::start(&broker, vec![Known::own(MEMBER, state)]);
+        platform.wait_ready()?;
+        let mut setup = Setup::new(place, MEMBER, broker.port);
+        change(&mut setup);
+        let member = setup.start()?;
+        Ok(Story {
+            broker,
+            platform,
+            member,
+        })
+    }
+
+    /// Has its ports opened and waits until the platform knows it as Active.
+    pub fn activate(&self) -> Result<()> {
+        self.platform.wait_for(golden::STARTED, 1, STEP)?;
+        self.member.open()?;
+        self.platform.wait_state(MEMBER, State::Active, STEP)
+    }
+
+    /// Asks it to leave, and sees it go.
+    pub fn leave(&mut self) -> Result<()> {
+        self.platform.clean_up(MEMBER)?;
+        self.is_gone()
+    }
+
+    /// It goes in order: the platform heard of it and its log says so.
+    pub fn is_gone(&mut self) -> Result<()> {
+        self.member.ends(STEP)?;
+        self.platform.wait_state(MEMBER, State::ReadyToShutDown, STEP)?;
+        ensure!(self.member.states() == STATES, "{:?}", self.member.states());
+        Ok(())
+    }
+
+    /// Every status event of a whole life came, in order and once; nothing came that the server refuses; requests only may
+    /// have been repeated.
+    pub fn was_whole(&self) -> Result<()> {
+        self.platform.settle()?;
+        golden::ensure_same_status(&golden::life(MEMBER), &self.platform.seen())?;
+        self.platform.ensure_no_refusal()
+    }
+
+    /// Nothing that the platform could hear is different from what it heard so far.
+    pub fn ensure_quiet(&self, topic: &str) -> Result<()> {
+        self.platform.settle()?;
+        let is_there = self.platform.seen().iter().any(|message| message.topic == topic);
+        ensure!(!is_there, "{topic} came too early");
+        Ok(())
+    }
+}
+
+/// Tells the story, and adds what everyone said to an error.
+pub fn tell(story: &mut Story, tale: impl FnOnce(&mut Story) -> Result<()>) -> Result<()> {
+    tale(story).map_err(|error| {
+        let witness = story.broker.witness();
+        let lines: Vec<&str> = witness.text().lines().collect();
+        let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+        let seen: Vec<String> = story.platform.seen().into_iter().map(|message| message.topic).collect();
+        let said = format!("{}\nmosquitto:\n{tail}\nplatform: {seen:#?}", story.member.report());
+        error.context(said)
+    })
+}
+
+/// A story from its usual beginning.
+pub fn story(place: Place, tale: impl FnOnce(&mut Story) -> Result<()>) -> Result<()> {
+    let mut story = Story::begin(place).context("the beginning")?;
+    tell(&mut story, tale)
+}

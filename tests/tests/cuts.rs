@@ -1,0 +1,73 @@
+//! A member's connection is cut at every packet of its life, before and after that packet arrives: each event comes once.
+
+use anyhow::{Context, Result, ensure};
+use cartridge_tests::stratos::member::Setup;
+use cartridge_tests::stratos::mosquitto::Broker;
+use cartridge_tests::stratos::platform::Platform;
+use cartridge_tests::stratos::relay::{Cut, Relay, Way};
+use cartridge_tests::stratos::server::{Known, State};
+use cartridge_tests::stratos::story::{MEMBER, Story, tell};
+use cartridge_tests::target::Place;
+use std::sync::Mutex;
+use std::thread;
+
+/// Lives at a time: they wait most of the time.
+const SIDE_BY_SIDE: usize = 8;
+
+/// One whole life through a relay; gives how many packets went each way.
+fn live(cut: Option<Cut>) -> Result<[usize; 2]> {
+    let broker = Broker::start()?;
+    let relay = Relay::start(broker.port, cut)?;
+    let platform = Platform::start(&broker, vec![Known::own(MEMBER, State::Initialized)]);
+    platform.wait_ready()?;
+    let member = Setup::new(Place::Process, MEMBER, relay.port).start()?;
+    let mut story = Story {
+        broker,
+        platform,
+        member,
+    };
+    tell(&mut story, |story| {
+        story.activate()?;
+        story.leave()?;
+        story.was_whole()
+    })?;
+    ensure!(relay.has_cut(), "it was never cut: it lived with fewer packets");
+    Ok([Way::ToBroker, Way::ToMember].map(|way| relay.packets(way).len()))
+}
+
+#[test]
+fn a_life_that_is_cut_at_any_packet_is_whole() {
+    let counts = live(None).unwrap_or_else(|error| panic!("uncut: {error:?}"));
+    println!(
+        "packets of a life: {} to the broker, {} to the member",
+        counts[0], counts[1]
+    );
+    let mut cuts = Vec::new();
+    for (way, count) in [Way::ToBroker, Way::ToMember].into_iter().zip(counts) {
+        for packet in 0..count {
+            cuts.extend([false, true].map(|arrives| Cut { way, packet, arrives }));
+        }
+    }
+    let (left, failed) = (Mutex::new(cuts), Mutex::new(Vec::new()));
+    let next = || left.lock().ok()?.pop();
+    thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| {
+                while let Some(cut) = next() {
+                    if let Err(error) = live(Some(cut)).with_context(|| format!("{cut:?}"))
+                        && let Ok(mut failed) = failed.lock()
+                    {
+                        failed.push(format!("{error:?}"));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_default();
+    assert!(
+        failed.is_empty(),
+        "{} lives were not whole:\n{}",
+        failed.len(),
+        failed.join("\n\n")
+    );
+}

@@ -1,0 +1,337 @@
+//! A member's life with Apache Stratos, against a real broker: the same in a virtual machine and in a Linux process.
+
+use anyhow::{Result, ensure};
+use cartridge_tests::stratos::golden::{self, ACTIVATED, FILTERS, STARTED, TENANT_REQUEST, TOPOLOGY_REQUEST};
+use cartridge_tests::stratos::member::ensure_hidden;
+use cartridge_tests::stratos::server::{Known, State};
+use cartridge_tests::stratos::story::{MEMBER, STEP, Story, story, tell};
+use cartridge_tests::stratos::topology::Dress;
+use cartridge_tests::target::Place;
+use qemu::Machine;
+use serde_json::json;
+
+const MICROVM: Place = Place::Machine(Machine::Microvm);
+/// A machine with a power button.
+const Q35: Place = Place::Machine(Machine::Q35);
+
+/// Names the test twice: once for the process, once for the virtual machine.
+macro_rules! in_both {
+    ($($story:ident: $process:ident, $machine:ident = $place:expr;)*) => {$(
+        #[test]
+        fn $process() {
+            $story(Place::Process).unwrap_or_else(|error| panic!("{error:?}"));
+        }
+        #[test]
+        fn $machine() {
+            $story($place).unwrap_or_else(|error| panic!("{error:?}"));
+        }
+    )*};
+}
+
+in_both! {
+    life: a_process_lives_the_golden_life, a_machine_lives_the_golden_life = MICROVM;
+    bare_life: a_process_without_optional_identifiers_says_null, a_machine_without_optional_identifiers_says_null = MICROVM;
+    restarted: a_restarted_process_is_accepted_in_every_later_state,
+        a_restarted_machine_is_accepted_in_every_later_state = MICROVM;
+    cluster: a_process_leaves_with_its_cluster_and_not_with_another,
+        a_machine_leaves_with_its_cluster_and_not_with_another = MICROVM;
+    stopped_from_below: the_platform_hears_of_a_process_that_is_stopped_by_sigterm,
+        the_platform_hears_of_a_machine_that_is_stopped_by_its_power_button = Q35;
+    events: the_app_of_a_process_hears_of_members_and_tenants, the_app_of_a_machine_hears_of_members_and_tenants = MICROVM;
+    secrets: a_process_shows_no_secret, a_machine_shows_no_secret = MICROVM;
+    mistaken: a_process_that_panics_shows_no_secret, the_fault_report_of_a_machine_shows_no_secret = MICROVM;
+    soon: a_process_is_activated_within_50_ms_of_its_open_port, a_machine_is_activated_within_50_ms_of_its_open_port = MICROVM;
+    heap: a_process_reads_a_topology_of_1_mb_in_256_kib, a_machine_reads_a_topology_of_1_mb_in_256_kib = MICROVM;
+}
+
+/// Sections 1.2 and 1.3 of the protocol's facts, step by step.
+fn life(place: Place) -> Result<()> {
+    let mut begun = Story::of(place, State::Created, |_| {})?;
+    tell(&mut begun, |story| {
+        let platform = &story.platform;
+        platform.wait_for(TOPOLOGY_REQUEST, 1, STEP)?;
+        // The platform knows it as Created only: it waits.
+        story.ensure_quiet(STARTED)?;
+        platform.set(Known::own(MEMBER, State::Initialized))?;
+        platform.wait_state(MEMBER, State::Starting, STEP)?;
+        platform.wait_for(TENANT_REQUEST, 1, STEP)?;
+        // Its port is closed: it waits.
+        story.ensure_quiet(ACTIVATED)?;
+        story.member.open()?;
+        platform.wait_state(MEMBER, State::Active, STEP)?;
+        story.leave()?;
+        story.platform.settle()?;
+        golden::ensure_same(&golden::life(MEMBER), &story.platform.seen())?;
+        story.platform.ensure_no_refusal()?;
+        at_the_broker(story)
+    })
+}
+
+/// What only the broker sees: subscriptions, repeated sendings, topics that the platform does not listen to, and sessions.
+fn at_the_broker(story: &Story) -> Result<()> {
+    let witness = story.broker.witness();
+    let members: Vec<String> = witness
+        .clients()
+        .into_iter()
+        .filter(|name| name != "platform")
+        .collect();
+    let [client] = &members[..] else {
+        anyhow::bail!("clients {members:?}");
+    };
+    let published = witness.published(client);
+    let topics: Vec<&str> = published.iter().map(|message| message.topic.as_str()).collect();
+    let expected: Vec<&str> = golden::life(MEMBER).iter().map(|(topic, _)| *topic).collect();
+    ensure!(topics == expected, "sent: {published:?}");
+    ensure!(
+        published
+            .iter()
+            .all(|message| !message.is_retained && !message.is_duplicate),
+        "{published:?}"
+    );
+    let mut filters = witness.subscribed(client);
+    ensure!(
+        filters.first().is_some_and(|filter| filter == FILTERS[0]),
+        "{filters:?}"
+    );
+    filters.sort();
+    let mut expected = FILTERS.map(String::from);
+    expected.sort();
+    ensure!(filters == expected, "{filters:?}");
+    let first_request = witness.text().find(TOPOLOGY_REQUEST);
+    ensure!(
+        witness.text().find(FILTERS[0]) < first_request,
+        "it asks before it listens"
+    );
+    // No session of it is left at the broker: its last one was clean.
+    ensure!(witness.last_session_is_clean(client), "its session stays at the broker");
+    Ok(())
+}
+
+fn bare_life(place: Place) -> Result<()> {
+    let mut begun = Story::of(place, State::Initialized, |setup| setup.is_bare = true)?;
+    tell(&mut begun, |story| {
+        story.activate()?;
+        story.leave()?;
+        story.platform.settle()?;
+        golden::ensure_same(&golden::bare_life(MEMBER), &story.platform.seen())
+    })
+}
+
+/// The upstream agent waits for ever in these; the server takes no event that its state does not await.
+fn restarted(place: Place) -> Result<()> {
+    for state in [State::Starting, State::Active] {
+        let mut begun = Story::of(place, state, |_| {})?;
+        tell(&mut begun, |story| {
+            story.platform.wait_for(TENANT_REQUEST, 1, STEP)?;
+            story.member.open()?;
+            story.member.wait_for("\"state\":\"Active\"", STEP)?;
+            story.platform.wait_state(MEMBER, State::Active, STEP)?;
+            story.leave()
+        })?;
+    }
+    Ok(())
+}
+
+fn cluster(place: Place) -> Result<()> {
+    story(place, |story| {
+        story.activate()?;
+        let platform = &story.platform;
+        for (cluster, instance) in [("another", "shop-instance-1"), ("shop.basket.cluster-1", "another")] {
+            let event = json!({"clusterId": cluster, "clusterInstanceId": instance}).to_string();
+            platform.publish("instance/notifier/InstanceCleanupClusterEvent", event)?;
+        }
+        platform.clean_up("another-member")?;
+        platform.clean_up_cluster()?;
+        story.is_gone()?;
+        let causes = story.member.lines_with("stop asked for");
+        ensure!(causes == 1, "{causes} reasons to stop");
+        story.was_whole()
+    })
+}
+
+fn stopped_from_below(place: Place) -> Result<()> {
+    story(place, |story| {
+        story.activate()?;
+        story.member.ask_to_stop()?;
+        story.is_gone()?;
+        story.was_whole()
+    })
+}
+
+fn events(place: Place) -> Result<()> {
+    let mut begun = Story::of(place, State::Initialized, |_| {})?;
+    tell(&mut begun, |story| {
+        story.activate()?;
+        let (platform, member) = (&story.platform, &story.member);
+        let told = |count: usize, text: &str| member.wait_for_lines(text, count, STEP);
+        let mut database = Known::dependency("db-1", State::Initialized);
+        for state in [State::Initialized, State::Starting, State::Active] {
+            database.state = state;
+            platform.set(database.clone())?;
+        }
+        told(1, "db-1\\\", state: Active")?;
+        platform.set(Known::own("basket-2", State::Active))?;
+        told(1, "basket-2\\\", state: Active")?;
+        // A stranger is no business of the app's.
+        let stranger = Known {
+            service: "other",
+            cluster: "other.cluster",
+            ..Known::own("stranger-1", State::Active)
+        };
+        platform.set(stranger)?;
+        // Gone from the topology without a word.
+        platform.forget("basket-2");
+        platform.send_topology()?;
+        told(1, "basket-2\\\", state: Terminated")?;
+        let tenant =
+            json!({"tenantId": 7, "serviceName": "basket", "clusterIds": ["shop.basket.cluster-1"]}).to_string();
+        platform.publish("tenant/TenantSubscribedEvent", tenant)?;
+        told(1, "TenantSubscribed(Tenant { id: \\\"7\\\"")?;
+        let gone = json!({"applicationId": "shop", "tenantId": 7}).to_string();
+        platform.publish("application/signup/ApplicationSignUpRemovedEvent", gone)?;
+        told(1, "SignUpRemoved(Tenant { id: \\\"7\\\"")?;
+        // Unchanged topologies change nothing.
+        let before = member.lines_with("event Member");
+        for _ in 0..3 {
+            platform.send_topology()?;
+        }
+        platform.set(Known::own("basket-3", State::Active))?;
+        told(1, "basket-3\\\", state: Active")?;
+        let after = member.lines_with("event Member");
+        ensure!(
+            after == before + 1,
+            "{} events of topologies without news",
+            after - before - 1
+        );
+        ensure!(member.lines_with("stranger-1") == 0, "a stranger");
+        story.leave()?;
+        story.was_whole()
+    })
+}
+
+/// At the most talkative level, through a whole life with a refused password and an artifact's on the way.
+fn secrets(place: Place) -> Result<()> {
+    const REPOSITORY: &str = "aHVudGVyMi1vZi1yZXBvcw==";
+    let mut begun = Story::of(place, State::Initialized, |setup| {
+        setup.parameters = ",LOG_LEVEL=trace".into()
+    })?;
+    tell(&mut begun, |story| {
+        story.activate()?;
+        let artifact = json!({
+            "clusterId": "shop.basket.cluster-1", "status": "ACTIVE", "repoUserName": "admin", "repoPassword": REPOSITORY,
+            "repoURL": format!("http://admin:{REPOSITORY}@127.0.0.1:9/basket.tar.gz"), "tenantId": "-1234", "commitEnabled": false,
+        });
+        story
+            .platform
+            .publish("instance/notifier/ArtifactUpdatedEvent", artifact.to_string())?;
+        story.member.wait_for("event ArtifactUpdated", STEP)?;
+        for _ in 0..2 {
+            // The first requests leave lines in the log that the second ones would show.
+            story.member.ensure_no_secret()?;
+        }
+        story.leave()?;
+        let console = story.member.console().join("\n");
+        ensure_hidden("the console", &console)?;
+        ensure!(
+            !console.contains(REPOSITORY),
+            "the console shows the repository's password"
+        );
+        story.was_whole()
+    })
+}
+
+/// By the guest's own clock, from the moment the app's port is open to the moment the event has arrived at the broker.
+fn soon(place: Place) -> Result<()> {
+    const LIMIT: i64 = 50;
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        let mut begun = Story::begin(place)?;
+        tell(&mut begun, |story| {
+            story.activate()?;
+            story.member.wait_for("InstanceActivatedEvent", STEP)?;
+            let message = |text: &'static str| {
+                move |record: &serde_json::Value| record["msg"].as_str().is_some_and(|message| message.contains(text))
+            };
+            let open = story.member.time_of("the open port", message("is open"))?;
+            let sent = story.member.time_of("the event", message("InstanceActivatedEvent"))?;
+            took.push(sent - open);
+            Ok(())
+        })?;
+    }
+    println!("from the open port to InstanceActivatedEvent at the broker: {took:?} ms");
+    let least = took.iter().min().copied().unwrap_or(i64::MAX);
+    // A host that does something else for a while can make one slow, not all.
+    ensure!(least <= LIMIT, "{took:?} ms");
+    Ok(())
+}
+
+/// Of the heap that the whole agent takes beyond one without a control plane, at its peak.
+fn heap(place: Place) -> Result<()> {
+    const LIMIT: u64 = 256 * 1024;
+    let alone = {
+        let begun = Story::of(place, State::Initialized, |setup| {
+            setup.parameters = ",CONTROL_PLANE=none".into()
+        })?;
+        begun.member.open()?;
+        begun.member.wait_for("\"state\":\"Active\"", STEP)?;
+        (begun.member.heap()?.most, kernel_heap(&begun, place)?)
+    };
+    let mut begun = Story::begin(place)?;
+    tell(&mut begun, |story| {
+        story.platform.dress(Dress {
+            size: 1 << 20,
+            ..Dress::default()
+        });
+        story.activate()?;
+        let mut most = story.member.heap()?.most;
+        for round in 0..5 {
+            story
+                .platform
+                .set(Known::own(&format!("basket-{round}"), State::Active))?;
+            story.platform.send_topology()?;
+            // What comes after it was read after it.
+            story
+                .platform
+                .set(Known::dependency(&format!("db-{round}"), State::Active))?;
+            story.member.wait_for(&format!("db-{round}\\\", state: Active"), STEP)?;
+            most = most.max(story.member.heap()?.most);
+        }
+        let program = most.saturating_sub(alone.0);
+        let kernel = kernel_heap(story, place)?.saturating_sub(alone.1);
+        println!("heap beyond a member without control plane: program {program}, kernel {kernel} bytes");
+        ensure!(
+            program + kernel <= LIMIT,
+            "{program} bytes of the program, {kernel} of the kernel"
+        );
+        story.leave()
+    })
+}
+
+/// Bytes of the kernel's heap; a process has none of its own.
+fn kernel_heap(story: &Story, place: Place) -> Result<u64> {
+    if place == Place::Process {
+        return Ok(0);
+    }
+    let figures = story.member.figures()?;
+    Ok(figures
+        .get("cartridge_kernel_heap_bytes")
+        .copied()
+        .unwrap_or(f64::INFINITY) as u64)
+}
+
+/// The report of a program with a mistake.
+fn mistaken(place: Place) -> Result<()> {
+    let mut begun = Story::of(place, State::Initialized, |setup| {
+        setup.parameters = ",LOG_LEVEL=trace".into()
+    })?;
+    tell(&mut begun, |story| {
+        story.activate()?;
+        // In a process its thread ends, and with it nothing else.
+        let _ = story.member.panic();
+        story.member.wait_for("asked to", STEP)?;
+        if place != Place::Process {
+            story.member.wait_for("cartridge: exit status", STEP)?;
+        }
+        ensure_hidden("the console", &story.member.console().join("\n"))
+    })
+}
