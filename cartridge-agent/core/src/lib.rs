@@ -4,7 +4,7 @@
 //! code runs in a virtual machine, in a Linux process, in unit tests and under a fuzzer. The driver (crate
 //! `cartridge-agent`) owns threads, sockets, files and the clock, and does what the core says:
 //!
-//! - [`parameters`] reads launch-params text, the payload of a member, and [`settings`] the agent's own keys in it;
+//! - [`payload`] tells the forms of a payload, [`parameters`] reads it, and [`settings`] the agent's own keys in it;
 //! - [`machine`] is the life cycle of a member: readiness, ordered stop, drain deadline;
 //! - [`control`] is the seam for control planes (who says when a member may start, and who is told of its states);
 //! - [`http`], [`management`] and [`metrics`] are the management endpoint;
@@ -30,6 +30,7 @@ pub mod management;
 pub mod metrics;
 pub mod network;
 pub mod parameters;
+pub mod payload;
 pub mod settings;
 pub mod text;
 pub mod time;
