@@ -5,6 +5,7 @@
 //! `cartridge-agent`) owns threads, sockets, files and the clock, and does what the core says:
 //!
 //! - [`payload`] tells the forms of a payload, [`parameters`] reads it, and [`settings`] the agent's own keys in it;
+//! - [`metadata`] asks a cloud's metadata service for the payload;
 //! - [`machine`] is the life cycle of a member: readiness, ordered stop, drain deadline;
 //! - [`control`] is the seam for control planes (who says when a member may start, and who is told of its states);
 //! - [`http`], [`management`] and [`metrics`] are the management endpoint;
@@ -27,6 +28,7 @@ pub mod lifecycle;
 pub mod log;
 pub mod machine;
 pub mod management;
+pub mod metadata;
 pub mod metrics;
 pub mod network;
 pub mod parameters;
