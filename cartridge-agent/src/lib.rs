@@ -73,11 +73,15 @@ mod app;
 mod events;
 #[cfg(feature = "log")]
 mod facade;
+#[cfg(feature = "metadata")]
 mod fetch;
 mod files;
+mod instance;
 mod links;
 mod log;
 mod management;
+#[cfg(feature = "metadata")]
+mod metadata;
 mod runner;
 mod shared;
 mod stop_sources;
@@ -89,6 +93,7 @@ pub use cartridge_agent_core::lifecycle::State;
 pub use cartridge_agent_core::log::Level;
 pub use cartridge_agent_core::parameters::Parameters;
 pub use events::{Event, Events};
+pub use instance::Instance;
 pub use log::log_line;
 
 /// Writes a line to the cartridge's log: a [`Level`], then as in `format!`.

@@ -3,6 +3,8 @@
 use super::*;
 use crate::events::{Event, Events};
 use crate::files::Files;
+use crate::instance::Instance;
+use crate::shared::Base;
 use cartridge_agent_core::control::{self, Command, Peer, Tenant};
 use cartridge_agent_core::parameters::Parameters;
 use cartridge_agent_core::settings;
@@ -105,12 +107,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 fn nobody() -> &'static Shared {
     let parameters = Parameters::default();
     let settings = settings::read(&parameters, &mut |_| {});
-    Box::leak(Box::new(Shared::new(
-        Files::from_environment(),
-        parameters,
-        settings,
-        Instant::now(),
-    )))
+    let base = Box::leak(Box::new(Base::new(Files::from_environment())));
+    Box::leak(Box::new(Shared::new(base, parameters, settings, Instance::default())))
 }
 
 /// Lives until the end; gives the exit status.

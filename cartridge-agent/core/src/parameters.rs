@@ -29,22 +29,31 @@ pub struct Parameters<'a> {
     texts: [&'a [u8]; LAYERS],
 }
 
-/// Texts that count one after the other: the payload, the one that said where the payload is, and the manifest's defaults.
-const LAYERS: usize = 3;
+/// Texts that count one after the other: the payload, the one that said where the payload is, the manifest's defaults, and what the
+/// machine knows.
+const LAYERS: usize = 4;
 
 impl<'a> Parameters<'a> {
     /// Parameters from the two texts. A text above [`SIZE_LIMIT`] counts as empty (see [`Parameters::problems`]).
     pub fn new(defaults: &'a [u8], payload: &'a [u8]) -> Self {
         Self {
-            texts: [payload, b"", defaults],
+            texts: [payload, b"", defaults, b""],
         }
     }
 
     /// The same with `text` before them: the payload of a metadata service, which the payload at hand said to ask.
     pub fn below(self, text: &'a [u8]) -> Self {
-        let [payload, _, defaults] = self.texts;
+        let [payload, _, defaults, fallback] = self.texts;
         Self {
-            texts: [text, payload, defaults],
+            texts: [text, payload, defaults, fallback],
+        }
+    }
+
+    /// The same with `text` below them: what the machine itself knows.
+    pub fn fallback(self, text: &'a [u8]) -> Self {
+        let [above, payload, defaults, _] = self.texts;
+        Self {
+            texts: [above, payload, defaults, text],
         }
     }
 
@@ -98,11 +107,7 @@ impl<'a> Parameters<'a> {
     /// Tells `report` what is wrong with the payload and then with the defaults, in the order of the text.
     pub fn problems(&self, report: &mut dyn FnMut(Source, Problem<'a>)) {
         for (layer, text) in self.texts.into_iter().enumerate() {
-            let source = if layer + 1 < LAYERS {
-                Source::Payload
-            } else {
-                Source::Defaults
-            };
+            let source = if layer < 2 { Source::Payload } else { Source::Defaults };
             problems(text, &mut |problem| report(source, problem));
         }
     }
