@@ -12,7 +12,7 @@ use cartridge_agent_core::log::Level;
 use cartridge_agent_core::machine::Cause;
 use cartridge_agent_core::parameters::{Parameters, SIZE_LIMIT};
 use cartridge_agent_core::payload;
-use cartridge_agent_core::settings::{self, Settings};
+use cartridge_agent_core::settings::{self, BadValue, Settings};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -80,9 +80,7 @@ impl Plan {
     #[inline(never)]
     pub fn new(parameters: Parameters<'static>) -> Self {
         // Errors are written at every level, so before LOG_LEVEL is known too.
-        let settings = settings::read(&parameters, &mut |bad| {
-            log::agent(Level::Error, format_args!("{bad}"), &[])
-        });
+        let settings = settings::read(&parameters, &mut report);
         Plan { parameters, settings }
     }
 
@@ -92,6 +90,12 @@ impl Plan {
             log::failure(format_args!("the network cannot be configured"), &error);
         }
     }
+}
+
+/// Logs that a value is not taken.
+#[inline(never)]
+pub fn report(bad: BadValue<'_>) {
+    log::agent(Level::Error, format_args!("{bad}"), &[]);
 }
 
 /// The text in file `name`, if there is one.

@@ -2,7 +2,7 @@
 
 mod found;
 
-use crate::app::{Plan, usable};
+use crate::app::{self, Plan, usable};
 use crate::fetch::{Limits, fetch};
 use crate::instance::Instance;
 use crate::log;
@@ -11,9 +11,10 @@ use crate::shared::{Base, lock};
 use cartridge_agent_core::http::client::{Fault, Request, Url};
 use cartridge_agent_core::log::Level;
 use cartridge_agent_core::metadata::{
-    CONNECT_LIMIT, Choice, Inquiry, REQUEST_LIMIT, Service, Step, TOKEN_SECONDS, What, Wish, recognised,
+    CONNECT_LIMIT, Choice, Inquiry, Place, REQUEST_LIMIT, Service, Step, TOKEN_SECONDS, What, recognised,
 };
 use cartridge_agent_core::network::NetworkState;
+use cartridge_agent_core::settings::{metadata_choice, metadata_place};
 use found::Found;
 use std::fmt;
 use std::net::IpAddr;
@@ -32,9 +33,9 @@ static ANSWER: Mutex<Option<Option<Found>>> = Mutex::new(None);
 
 /// Adds the payload of the metadata service to `plan`, if there is one to be asked, and gives what it says of the instance.
 pub fn payload(base: &'static Base, has_payload: bool, plan: &mut Plan) -> Instance {
-    let wish = plan.settings.metadata;
-    match services(base, wish.choice, has_payload) {
-        Some(services) => ask_and_wait(base, wish, services, plan),
+    let choice = metadata_choice(&plan.parameters, &mut app::report);
+    match services(base, choice, has_payload) {
+        Some(services) => ask_and_wait(base, services, plan),
         None => Instance::default(),
     }
 }
@@ -55,15 +56,11 @@ fn services(base: &Base, choice: Choice, has_payload: bool) -> Option<(Service, 
 }
 
 #[inline(never)]
-fn ask_and_wait(
-    base: &'static Base,
-    wish: Wish<'static>,
-    services: (Service, Option<Service>),
-    plan: &mut Plan,
-) -> Instance {
+fn ask_and_wait(base: &'static Base, services: (Service, Option<Service>), plan: &mut Plan) -> Instance {
+    let place = metadata_place(&plan.parameters, &mut app::report);
     // So that a stop that is asked for meanwhile is obeyed at once, whatever the network does.
     let asks = runner::spawn("agent-metadata", base, move || {
-        let found = Asking::new(base, wish, services).ask();
+        let found = Asking::new(base, place, services).ask();
         *lock(&ANSWER) = Some(found);
         base.look_again();
     });
@@ -71,7 +68,7 @@ fn ask_and_wait(
         return Instance::default();
     }
     // The thread keeps to its limit by itself; this is for the case that it does not get to run.
-    let limit = wish.limit + 2 * REQUEST_LIMIT;
+    let limit = place.limit + 2 * REQUEST_LIMIT;
     base.wait_for_stop_or(limit, &|| lock(&ANSWER).is_some());
     let Some(Found { payload, instance, .. }) = lock(&ANSWER).take().flatten() else {
         return Instance::default();
@@ -92,22 +89,22 @@ fn ask_and_wait(
 /// One inquiry, with all that it needs.
 struct Asking {
     base: &'static Base,
-    wish: Wish<'static>,
+    place: Place<'static>,
     inquiry: Inquiry,
     found: Found,
 }
 
 impl Asking {
-    fn new(base: &'static Base, wish: Wish<'static>, (service, next): (Service, Option<Service>)) -> Self {
-        let addresses = if wish.address.is_some() {
+    fn new(base: &'static Base, place: Place<'static>, (service, next): (Service, Option<Service>)) -> Self {
+        let addresses = if place.address.is_some() {
             1
         } else {
             service.addresses().len()
         };
         Asking {
             base,
-            wish,
-            inquiry: Inquiry::new(service, next, addresses, base.now() + wish.limit),
+            place,
+            inquiry: Inquiry::new(service, next, addresses, base.now() + place.limit),
             found: Found::default(),
         }
     }
@@ -117,7 +114,7 @@ impl Asking {
         self.say(
             Level::Info,
             0,
-            format_args!("waiting for the payload, for at most {} s", self.wish.limit.as_secs()),
+            format_args!("waiting for the payload, for at most {} s", self.place.limit.as_secs()),
         );
         self.await_network();
         let mut asked = 0;
@@ -174,7 +171,7 @@ impl Asking {
     }
 
     fn request(&self, what: What, address: usize, body: &mut Vec<u8>) -> Result<u16, Fault> {
-        let (host, port) = self.place(address);
+        let (host, port) = self.at(address);
         let url = Url {
             host,
             port,
@@ -206,8 +203,8 @@ impl Asking {
     }
 
     /// Host and port of the address of this number.
-    fn place(&self, address: usize) -> (&'static str, u16) {
-        match self.wish.address {
+    fn at(&self, address: usize) -> (&'static str, u16) {
+        match self.place.address {
             // It was checked.
             Some(place) => Url::host_and_port(place).unwrap_or((place, 80)),
             None => {
@@ -219,7 +216,7 @@ impl Asking {
 
     /// Without an address there is nothing to ask from. Where none comes, asking goes its way: there may be another network.
     fn await_network(&self) {
-        let end = self.base.now() + self.wish.limit;
+        let end = self.base.now() + self.place.limit;
         let mut pause = Duration::from_millis(1);
         while runner::network(self.base) == NetworkState::Configuring && self.base.now() < end {
             thread::sleep(pause);
@@ -229,7 +226,7 @@ impl Asking {
 
     #[inline(never)]
     fn say(&self, level: Level, address: usize, what: fmt::Arguments<'_>) {
-        let (host, port) = self.place(address);
+        let (host, port) = self.at(address);
         let service = self.inquiry.service().name();
         log::agent(
             level,

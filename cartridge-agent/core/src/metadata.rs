@@ -4,7 +4,7 @@
 //! OpenStack (Nova's metadata API): `meta_data.json`, then `user_data`. EC2 (instance metadata service): a session token by PUT (version
 //! 2), `user-data`, then the instance's own data, each a request; without a token (version 1) only where there is no such route.
 //!
-//! The payload decides everything, so what it takes is asked for until [`Wish::limit`] is over; what is only of use is tried
+//! The payload decides everything, so what it takes is asked for until [`Place::limit`] is over; what is only of use is tried
 //! [`TRIES_LIMIT`] times. Between two rounds come pauses that double up to [`LONGEST_PAUSE`], each shortened by a random part.
 
 mod platform;
@@ -89,12 +89,10 @@ impl Choice {
     }
 }
 
-/// METADATA, METADATA_ADDRESS and METADATA_SECONDS.
+/// METADATA_ADDRESS and METADATA_SECONDS.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
-    /// Which service.
-    pub choice: Choice,
-    /// Where, as `HOST` or `HOST:PORT`; else [`Service::addresses`].
+pub struct Place<'a> {
+    /// Where: an IP address, with a port or without; else [`Service::addresses`].
     pub address: Option<&'a str>,
     /// How long until the defaults hold.
     pub limit: Duration,

@@ -64,7 +64,8 @@ impl<'a> Parameters<'a> {
 
     /// The payload's value of `key` and the defaults', in the order in which they count.
     pub fn candidates(&self, key: &str) -> [Option<&'a str>; LAYERS] {
-        self.texts.map(|text| last_value(text, key))
+        self.texts
+            .map(|text| if text.is_empty() { None } else { last_value(text, key) })
     }
 
     /// The values of the list `key`: separated by `|`, blanks and quotes around them removed, empty ones left out.
@@ -327,6 +328,11 @@ impl<'a> Items<'a> {
         }
         Ok((key, if self.is_flat { value } else { value.trim_ascii() }))
     }
+}
+
+/// Keys and values of a text, as they stand in it.
+pub fn pairs(text: &[u8]) -> impl Iterator<Item = (&str, &str)> {
+    Items::new(text).filter_map(Result::ok)
 }
 
 /// How often `key` is among the first `count` items of `text`.

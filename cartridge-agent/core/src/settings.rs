@@ -3,7 +3,7 @@
 
 use crate::http::client::Url;
 use crate::log::Level;
-use crate::metadata::{Choice, Wish};
+use crate::metadata::{Choice, Place};
 use crate::network::{NetworkPlan, StaticAddress};
 use crate::parameters::{Parameters, decimal, is_secret, list_items};
 use crate::text::start_at_most;
@@ -46,8 +46,6 @@ pub struct Settings<'a> {
     pub port_check_timeout: Duration,
     /// ADDRESS, GATEWAY, DNS, ADDRESS6, GATEWAY6, MTU.
     pub network: NetworkPlan<'a>,
-    /// METADATA: `auto` (the default), `openstack`, `ec2` or `off`; METADATA_ADDRESS, METADATA_SECONDS.
-    pub metadata: Wish<'a>,
 }
 
 /// Where the management endpoint listens and who may use it.
@@ -189,7 +187,32 @@ pub fn read<'a>(parameters: &Parameters<'a>, report: &mut dyn FnMut(BadValue<'_>
             86_400_000,
         )),
         network: reader.network(),
-        metadata: reader.metadata(),
+    }
+}
+
+/// METADATA: `auto` (the default), `openstack`, `ec2` or `off`. (Not one of [`Settings`], as what follows: in most machines there is nothing
+/// to ask, and looking for keys is most of reading the settings.)
+#[inline(never)]
+pub fn metadata_choice(parameters: &Parameters<'_>, report: &mut dyn FnMut(BadValue<'_>)) -> Choice {
+    let what = "METADATA auto, openstack, ec2 or off\nauto";
+    Reader { parameters, report }
+        .value(what, &|value| Choice::parse(value).is_some())
+        .and_then(Choice::parse)
+        .unwrap_or_default()
+}
+
+/// METADATA_ADDRESS and METADATA_SECONDS.
+#[inline(never)]
+pub fn metadata_place<'a>(parameters: &Parameters<'a>, report: &mut dyn FnMut(BadValue<'_>)) -> Place<'a> {
+    let mut reader = Reader { parameters, report };
+    let is_place = |value: &str| Url::host_and_port(value).is_some_and(|(host, _)| host.parse::<IpAddr>().is_ok());
+    let seconds = "METADATA_SECONDS a number of seconds from 1 to 3600\n120";
+    Place {
+        address: reader.value(
+            "METADATA_ADDRESS an IP address, or ADDRESS:PORT\nthe service's own",
+            &is_place,
+        ),
+        limit: Duration::from_secs(reader.number(seconds, 1, 3600)),
     }
 }
 
@@ -278,24 +301,6 @@ impl<'a> Reader<'_, 'a> {
             ),
             dns: self.value("DNS a list of at most 3 IP addresses, separated by '|'\nnone", &servers),
             mtu: self.number("MTU a number of bytes from 576 to 9000\nthe network's", 576, 9000),
-        }
-    }
-
-    #[inline(never)]
-    fn metadata(&mut self) -> Wish<'a> {
-        let choice = self.value("METADATA auto, openstack, ec2 or off\nauto", &|value| {
-            Choice::parse(value).is_some()
-        });
-        let is_place =
-            |value: &str| Url::host_and_port(value).is_some() && value.bytes().all(|byte| byte.is_ascii_graphic());
-        Wish {
-            choice: choice.and_then(Choice::parse).unwrap_or_default(),
-            address: self.value("METADATA_ADDRESS HOST or HOST:PORT\nthe service's own", &is_place),
-            limit: Duration::from_secs(self.number(
-                "METADATA_SECONDS a number of seconds from 1 to 3600\n120",
-                1,
-                3600,
-            )),
         }
     }
 

@@ -165,19 +165,22 @@ fn the_longest_plan_is_not_cut() {
 #[test]
 fn the_metadata_service_is_chosen_by_word() {
     use crate::metadata::Service;
-    let (settings, told) = settings(
-        "METADATA=off",
-        "METADATA=EC2,METADATA_ADDRESS=10.0.2.2:8080,METADATA_SECONDS=7",
-    );
-    assert_eq!(settings.metadata.choice, Choice::Ask(Service::Ec2));
-    assert_eq!(settings.metadata.address, Some("10.0.2.2:8080"));
-    assert_eq!((settings.metadata.limit.as_secs(), told.len()), (7, 0));
-    let (settings, told) = self::settings("", "METADATA=aws,METADATA_ADDRESS=http://x/,METADATA_SECONDS=0");
+    let metadata = |defaults: &'static str, payload: &'static str| {
+        let (parameters, mut told) = (Parameters::new(defaults.as_bytes(), payload.as_bytes()), Vec::new());
+        let choice = metadata_choice(&parameters, &mut |bad| told.push(bad.to_string()));
+        let place = metadata_place(&parameters, &mut |bad| told.push(bad.to_string()));
+        (choice, place.address, place.limit.as_secs(), told)
+    };
     assert_eq!(
-        (settings.metadata.choice, settings.metadata.address),
-        (Choice::Auto, None)
+        metadata(
+            "METADATA=off",
+            "METADATA=EC2,METADATA_ADDRESS=[::1]:8080,METADATA_SECONDS=7"
+        ),
+        (Choice::Ask(Service::Ec2), Some("[::1]:8080"), 7, Vec::new())
     );
-    assert_eq!(settings.metadata.limit.as_secs(), 120);
+    assert_eq!(metadata("METADATA=off", "").0, Choice::Off);
+    let (choice, address, seconds, told) = metadata("", "METADATA=aws,METADATA_ADDRESS=http://x/,METADATA_SECONDS=0");
+    assert_eq!((choice, address, seconds), (Choice::Auto, None, 120));
     assert_eq!(told[0], "METADATA=aws is not auto, openstack, ec2 or off: using auto");
     assert_eq!(told.len(), 3);
 }

@@ -5,7 +5,7 @@ use crate::instance::Instance;
 use crate::log;
 use cartridge_agent_core::log::Level;
 use cartridge_agent_core::metadata::{KEY_LIMIT, What};
-use cartridge_agent_core::parameters::Parameters;
+use cartridge_agent_core::parameters::{Parameters, pairs};
 use cartridge_agent_core::payload::flat_json;
 
 /// The answers that are of use. Not shown: the payload and the token are secrets.
@@ -50,9 +50,9 @@ impl Found {
         // An object: names and keys.
         let mut keys = document.get("public_keys").unwrap_or("{}").as_bytes().to_vec();
         if let Some(length) = object(&mut keys) {
-            let keys = Parameters::new(b"", &keys[..length]);
-            let keys = keys.iter().filter_map(|(_, key)| text(key.as_bytes()));
-            instance.keys = keys.take(KEY_LIMIT).collect();
+            for (_, key) in pairs(&keys[..length]).take(KEY_LIMIT) {
+                instance.keys.extend(text(key.as_bytes()));
+            }
         }
     }
 }
