@@ -120,6 +120,7 @@ pub fn usable(mut payload: Vec<u8>) -> &'static [u8] {
         0
     });
     payload.truncate(length);
+    payload.shrink_to_fit();
     payload.leak()
 }
 

@@ -1,8 +1,8 @@
-//! A cartridge in a cloud: the payload, the instance's data and a seed from its metadata service, and what that may do badly.
+//! The payload and the instance's data from a metadata service, in a machine and a process alike, and what that service may do badly.
 
 use anyhow::{Context, Result, ensure};
 use cartridge_tests::cloud::server::Server;
-use cartridge_tests::cloud::{Cloud, EC2_ID, Fault, HOSTNAME, ID, KEYS, Kind, SEED, ZONE};
+use cartridge_tests::cloud::{Cloud, EC2, EC2_ID, Fault, HOSTNAME, ID, Kind, OPENSTACK, SEED, ZONE, instance};
 use cartridge_tests::guest;
 use cartridge_tests::image::image;
 use cartridge_tests::process::Process;
@@ -17,8 +17,14 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// The app as a process or in a machine, behind one face.
 enum Member {
-    Process(Process, #[expect(dead_code, reason = "kept as long as the member")] NamedTempFile),
-    Guest(Box<Guest>, #[expect(dead_code, reason = "kept as long as the member")] NamedTempFile),
+    Process(
+        Process,
+        #[expect(dead_code, reason = "kept as long as the member")] NamedTempFile,
+    ),
+    Guest(
+        Box<Guest>,
+        #[expect(dead_code, reason = "kept as long as the member")] NamedTempFile,
+    ),
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -140,25 +146,6 @@ fn ensure_asked(server: &Server, requests: &[&str]) -> Result<()> {
     ensure!(cloud.wrong.is_empty(), "{:?}", cloud.wrong);
     ensure!(cloud.requests() == requests, "{:?}", cloud.requests());
     Ok(())
-}
-
-const OPENSTACK: [&str; 2] = [
-    "GET /openstack/latest/meta_data.json",
-    "GET /openstack/latest/user_data",
-];
-const EC2: [&str; 8] = [
-    "PUT /latest/api/token",
-    "GET /latest/user-data",
-    "GET /latest/meta-data/instance-id",
-    "GET /latest/meta-data/local-hostname",
-    "GET /latest/meta-data/placement/availability-zone",
-    "GET /latest/meta-data/public-keys/",
-    "GET /latest/meta-data/public-keys/0/openssh-key",
-    "GET /latest/meta-data/public-keys/1/openssh-key",
-];
-
-fn instance(id: &str) -> String {
-    format!("instance {id} host {HOSTNAME} zone {ZONE} keys {}", KEYS.join(";"))
 }
 
 fn openstack(place: Place) -> Result<()> {

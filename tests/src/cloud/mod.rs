@@ -20,6 +20,27 @@ pub const SEED: &str =
 /// EC2's session token: what it says here is not to be seen anywhere else.
 const TOKEN: &str = "AQAEAtokentokentokentokentoken==";
 
+/// What a client asks of each kind, in this order.
+pub const OPENSTACK: [&str; 2] = [
+    "GET /openstack/latest/meta_data.json",
+    "GET /openstack/latest/user_data",
+];
+pub const EC2: [&str; 8] = [
+    "PUT /latest/api/token",
+    "GET /latest/user-data",
+    "GET /latest/meta-data/instance-id",
+    "GET /latest/meta-data/local-hostname",
+    "GET /latest/meta-data/placement/availability-zone",
+    "GET /latest/meta-data/public-keys/",
+    "GET /latest/meta-data/public-keys/0/openssh-key",
+    "GET /latest/meta-data/public-keys/1/openssh-key",
+];
+
+/// What `tests/cartridges/instance` says of the instance with this identifier.
+pub fn instance(id: &str) -> String {
+    format!("instance {id} host {HOSTNAME} zone {ZONE} keys {}", KEYS.join(";"))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Nova: its own paths, and EC2's without tokens.

@@ -1,7 +1,9 @@
 //! Our machine's own stack: it answers ARP and neighbour solicitations, connects to the guest, pings it, and lets itself be
 //! connected to.
 
-use super::{ADDRESS, ADDRESS6, BEHIND, ECHO_PORT, FAR, FAR6, LINK_LOCAL, MAC, OTHER_ROUTER};
+use super::web::Web;
+use super::{ADDRESS, ADDRESS6, BEHIND, ECHO_PORT, FAR, FAR6, LINK_LOCAL, MAC, METADATA, METADATA6, OTHER_ROUTER};
+use crate::cloud::Cloud;
 use anyhow::{Context, Result, anyhow};
 use smoltcp::iface::{Config, Interface, Route, SocketHandle, SocketSet};
 use smoltcp::phy::{self, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
@@ -31,6 +33,7 @@ pub struct Host {
     sockets: SocketSet<'static>,
     names: SocketHandle,
     echo: Vec<SocketHandle>,
+    web: Vec<Web>,
     next_port: u16,
     started: Instant,
 }
@@ -54,11 +57,12 @@ impl Host {
         let config = Config::new(HardwareAddress::Ethernet(EthernetAddress(MAC)));
         let mut interface = Interface::new(config, &mut device, Moment::ZERO);
         interface.update_ip_addrs(|addresses| {
-            let own: [(IpAddr, u8); 4] = [
+            let own: [(IpAddr, u8); 5] = [
                 (ADDRESS.into(), 24),
                 (OTHER_ROUTER.into(), 24),
                 (LINK_LOCAL.into(), 64),
                 (ADDRESS6.into(), 64),
+                (METADATA6[0].into(), 64),
             ];
             for (address, prefix) in own {
                 addresses
@@ -69,7 +73,9 @@ impl Host {
         // We stand for every machine of the networks behind our routers.
         interface.set_any_ip(true);
         interface.routes_mut().update(|routes| {
-            let behind: [(IpAddr, u8, IpAddr); 3] = [
+            let behind: [(IpAddr, u8, IpAddr); 5] = [
+                (METADATA.into(), 32, ADDRESS.into()),
+                (METADATA6[1].into(), 128, ADDRESS6.into()),
                 (BEHIND.into(), 24, OTHER_ROUTER.into()),
                 (FAR.into(), 24, ADDRESS.into()),
                 (FAR6.into(), 64, ADDRESS6.into()),
@@ -96,6 +102,7 @@ impl Host {
             sockets,
             names,
             echo,
+            web: Vec::new(),
             next_port: FIRST_PORT,
             started,
         }
@@ -143,6 +150,17 @@ impl Host {
                 socket.close();
             }
         }
+    }
+
+    /// Answers HTTP requests to any address of ours as `cloud` does; gives the addresses that were asked.
+    pub fn answer_requests(&mut self, cloud: &mut Cloud) -> Vec<IpAddr> {
+        if self.web.is_empty() {
+            self.web
+                .extend((0..SERVED).map(|_| Web::new(self.sockets.add(tcp_socket()))));
+        }
+        let sockets = &mut self.sockets;
+        let asked = |web: &mut Web| web.serve(sockets.get_mut(web.socket), cloud);
+        self.web.iter_mut().filter_map(asked).collect()
     }
 
     /// How many connections from the guest are open.
