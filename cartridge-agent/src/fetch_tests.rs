@@ -46,7 +46,7 @@ fn get(place: &str, end: Duration) -> (Result<u16, Fault>, Vec<u8>) {
         body: 1000,
     };
     let mut body = Vec::new();
-    let result = fetch(&request, &limits, &mut |piece| {
+    let result = fetch(&request, &[place.parse().unwrap()], &limits, &mut |piece| {
         body.extend_from_slice(piece);
         true
     });

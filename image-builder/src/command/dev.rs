@@ -30,7 +30,7 @@ run an app as a Linux process, with its agent
 
 usage: ./cartridge dev APP [OPTIONS] [-- ARGUMENTS FOR THE APP]
 
-  --payload FILE     launch parameters (KEY=VALUE,KEY=VALUE) for the agent
+  --payload FILE     launch parameters (KEY=VALUE,KEY=VALUE or JSON) for the agent
   --timeout SECS     end the app after so long (exit status 124)
   --until-ready      stop the app once it is ready; at most 60 s unless --timeout says otherwise
   --release          compile with optimisation
