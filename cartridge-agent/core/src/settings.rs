@@ -26,7 +26,8 @@ const KEYS: &str = "PORTS LOG_LEVEL MANAGEMENT_PORT MANAGEMENT_TOKEN DRAIN_SECON
                     CLUSTER_INSTANCE_ID MEMBER_ID INSTANCE_ID NETWORK_PARTITION_ID PARTITION_ID DEPENDENCY_CLUSTER_IDS \
                     mb.urls mb.ip mb.port mb.username mb.password MB_URLS MB_IP MB_PORT MB_USERNAME MB_PASSWORD REPO_URL \
                     thrift.receiver.urls thrift.server.admin.username thrift.server.admin.password CEP_IP CEP_PORT \
-                    CEP_USERNAME CEP_PASSWORD stats.notifier.interval cep.stats.publisher.enabled METADATA METADATA_ADDRESS METADATA_SECONDS";
+                    CEP_USERNAME CEP_PASSWORD stats.notifier.interval cep.stats.publisher.enabled \
+                    METADATA METADATA_ADDRESS METADATA_SECONDS";
 
 /// At most this many DNS servers are passed on.
 const DNS_LIMIT: usize = 3;
