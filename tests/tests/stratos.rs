@@ -244,7 +244,7 @@ fn secrets(place: Place) -> Result<()> {
 fn soon(place: Place) -> Result<()> {
     const LIMIT: i64 = 50;
     let mut took = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..5 {
         let mut begun = Story::begin(place)?;
         tell(&mut begun, |story| {
             story.activate()?;
@@ -259,9 +259,9 @@ fn soon(place: Place) -> Result<()> {
         })?;
     }
     println!("from the open port to InstanceActivatedEvent at the broker: {took:?} ms");
-    let least = took.iter().min().copied().unwrap_or(i64::MAX);
-    // A host that does something else for a while can make one slow, not all.
-    ensure!(least <= LIMIT, "{took:?} ms");
+    // A host that does something else for a while can make one slow, not most.
+    took.sort_unstable();
+    ensure!(took[took.len() / 2] <= LIMIT, "{took:?} ms");
     Ok(())
 }
 
