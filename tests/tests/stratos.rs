@@ -1,14 +1,17 @@
 //! A member's life with Apache Stratos, against a real broker: the same in a virtual machine and in a Linux process.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use cartridge_tests::databridge::Databridge;
+use cartridge_tests::port;
 use cartridge_tests::stratos::golden::{self, ACTIVATED, FILTERS, STARTED, TENANT_REQUEST, TOPOLOGY_REQUEST};
-use cartridge_tests::stratos::member::ensure_hidden;
+use cartridge_tests::stratos::identity::{CLUSTER, CLUSTER_INSTANCE, NETWORK_PARTITION, PARTITION};
+use cartridge_tests::stratos::member::{ensure_hidden, loopback};
 use cartridge_tests::stratos::server::{Known, State};
 use cartridge_tests::stratos::story::{MEMBER, STEP, Story, story, tell};
 use cartridge_tests::stratos::topology::Dress;
 use cartridge_tests::target::Place;
 use qemu::Machine;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const MICROVM: Place = Place::Machine(Machine::Microvm);
 /// A machine with a power button.
@@ -38,6 +41,8 @@ in_both! {
     stopped_from_below: the_platform_hears_of_a_process_that_is_stopped_by_sigterm,
         the_platform_hears_of_a_machine_that_is_stopped_by_its_power_button = Q35;
     events: the_app_of_a_process_hears_of_members_and_tenants, the_app_of_a_machine_hears_of_members_and_tenants = MICROVM;
+    healthy: a_process_sends_health_statistics_from_active_to_its_end,
+        a_machine_sends_health_statistics_from_active_to_its_end = MICROVM;
     secrets: a_process_shows_no_secret, a_machine_shows_no_secret = MICROVM;
     mistaken: a_process_that_panics_shows_no_secret, the_fault_report_of_a_machine_shows_no_secret = MICROVM;
     soon: a_process_is_activated_within_50_ms_of_its_open_port, a_machine_is_activated_within_50_ms_of_its_open_port = MICROVM;
@@ -206,6 +211,64 @@ fn events(place: Place) -> Result<()> {
         ensure!(member.lines_with("stranger-1") == 0, "a stranger");
         story.leave()?;
         story.was_whole()
+    })
+}
+
+/// To the event processor, over Thrift, while everything else goes on.
+fn healthy(place: Place) -> Result<()> {
+    const PASSWORD: &str = "hunter2-of-the-event-processor";
+    let mut receiver = Databridge::start(port::free()?, &[])?;
+    receiver.command(&format!("user stats {PASSWORD}"))?;
+    let mut begun = Story::of(place, State::Initialized, |setup| {
+        setup.parameters = format!(
+            ",CEP_IP={},CEP_PORT={},thrift.server.admin.username=stats,thrift.server.admin.password={PASSWORD},\
+             stats.notifier.interval=1,LOG_LEVEL=trace,DRAIN_SECONDS=60",
+            loopback(place),
+            receiver.port()
+        );
+    })?;
+    tell(&mut begun, |story| {
+        let events = |count: usize| {
+            let publishes = |lines: &[Value]| lines.iter().filter(|line| line["call"] == "publish").count();
+            receiver.wait_for("health statistics", STEP, |lines| publishes(lines) >= count)
+        };
+        story.platform.wait_for(STARTED, 1, STEP)?;
+        ensure!(
+            receiver.calls_of("publish").is_empty(),
+            "statistics before it is Active"
+        );
+        story.activate()?;
+        events(4)?;
+        // Without them the platform would take it for dead while it finishes its work.
+        story.member.hold()?;
+        story.platform.clean_up(MEMBER)?;
+        story.platform.wait_state(MEMBER, State::InMaintenance, STEP)?;
+        events(receiver.calls_of("publish").len() + 2)?;
+        story.member.release()?;
+        story.is_gone()?;
+        for (index, event) in receiver.events()?.iter().enumerate() {
+            let kind = ["memory_consumption", "load_average"][index % 2];
+            let expected = [
+                ("cluster_id", CLUSTER),
+                ("cluster_instance_id", CLUSTER_INSTANCE),
+                ("network_partition_id", NETWORK_PARTITION),
+                ("member_id", MEMBER),
+                ("partition_id", PARTITION),
+                ("health_description", kind),
+            ];
+            for (name, value) in expected {
+                ensure!(event[name] == value, "{name} of event {index}: {event}");
+            }
+            let value = event["value"].as_f64().context("a value")?;
+            ensure!((0.0..=10_000.0).contains(&value), "{event}");
+            ensure!(kind == "load_average" || (0.1..=100.0).contains(&value), "{event}");
+        }
+        ensure!(
+            !story.member.console().join("\n").contains(PASSWORD),
+            "the console shows the password"
+        );
+        story.platform.settle()?;
+        golden::ensure_same(&golden::life(MEMBER), &story.platform.seen())
     })
 }
 

@@ -130,6 +130,14 @@ impl Setup {
     }
 }
 
+/// Where a member finds servers of this host's loopback: QEMU's user network shows it at an address of its own.
+pub fn loopback(place: Place) -> &'static str {
+    match place {
+        Place::Process => "127.0.0.1",
+        Place::Machine(_) => "10.0.2.2",
+    }
+}
+
 pub struct Member {
     pub id: String,
     pub management: SocketAddr,
