@@ -163,7 +163,7 @@ fn while_active(memory: Memory) -> Result<()> {
         // It asks for all that it may have missed.
         story.platform.wait_for(TOPOLOGY_REQUEST, asked + 1, STEP)?;
         story.platform.set(Known::dependency("db-9", State::Active))?;
-        story.member.wait_for("db-9\\\", state: Active", STEP)?;
+        story.member.feed.wait_for("db-9\", state: Active", STEP)?;
         story.leave()?;
         story.was_whole()
     })
@@ -267,7 +267,7 @@ fn a_frozen_broker_is_noticed_while_nothing_is_to_be_said() {
         story.broker.thaw()?;
         story.platform.wait_for(TOPOLOGY_REQUEST, asked + 1, LONGEST_PAUSE)?;
         story.platform.set(Known::dependency("db-9", State::Active))?;
-        story.member.wait_for("db-9\\\", state: Active", STEP)?;
+        story.member.feed.wait_for("db-9\", state: Active", STEP)?;
         let after = story.member.heap()?.now;
         ensure!(after < before + 16 * 1024, "{before} bytes of heap became {after}");
         story.leave()?;

@@ -168,15 +168,15 @@ fn events(place: Place) -> Result<()> {
     tell(&mut begun, |story| {
         story.activate()?;
         let (platform, member) = (&story.platform, &story.member);
-        let told = |count: usize, text: &str| member.wait_for_lines(text, count, STEP);
+        let told = |text: &str| member.feed.wait_for(text, STEP);
         let mut database = Known::dependency("db-1", State::Initialized);
         for state in [State::Initialized, State::Starting, State::Active] {
             database.state = state;
             platform.set(database.clone())?;
         }
-        told(1, "db-1\\\", state: Active")?;
+        told("db-1\", state: Active")?;
         platform.set(Known::own("basket-2", State::Active))?;
-        told(1, "basket-2\\\", state: Active")?;
+        told("basket-2\", state: Active")?;
         // A stranger is no business of the app's.
         let stranger = Known {
             service: "other",
@@ -187,28 +187,28 @@ fn events(place: Place) -> Result<()> {
         // Gone from the topology without a word.
         platform.forget("basket-2");
         platform.send_topology()?;
-        told(1, "basket-2\\\", state: Terminated")?;
+        told("basket-2\", state: Terminated")?;
         let tenant =
             json!({"tenantId": 7, "serviceName": "basket", "clusterIds": ["shop.basket.cluster-1"]}).to_string();
         platform.publish("tenant/TenantSubscribedEvent", tenant)?;
-        told(1, "TenantSubscribed(Tenant { id: \\\"7\\\"")?;
+        told("TenantSubscribed(Tenant { id: \"7\"")?;
         let gone = json!({"applicationId": "shop", "tenantId": 7}).to_string();
         platform.publish("application/signup/ApplicationSignUpRemovedEvent", gone)?;
-        told(1, "SignUpRemoved(Tenant { id: \\\"7\\\"")?;
+        told("SignUpRemoved(Tenant { id: \"7\"")?;
         // Unchanged topologies change nothing.
-        let before = member.lines_with("event Member");
+        let before = member.feed.count("Member(Member");
         for _ in 0..3 {
             platform.send_topology()?;
         }
         platform.set(Known::own("basket-3", State::Active))?;
-        told(1, "basket-3\\\", state: Active")?;
-        let after = member.lines_with("event Member");
+        told("basket-3\", state: Active")?;
+        let after = member.feed.count("Member(Member");
         ensure!(
             after == before + 1,
             "{} events of topologies without news",
             after - before - 1
         );
-        ensure!(member.lines_with("stranger-1") == 0, "a stranger");
+        ensure!(member.feed.count("stranger-1") == 0, "a stranger");
         story.leave()?;
         story.was_whole()
     })
@@ -287,7 +287,7 @@ fn secrets(place: Place) -> Result<()> {
         story
             .platform
             .publish("instance/notifier/ArtifactUpdatedEvent", artifact.to_string())?;
-        story.member.wait_for("event ArtifactUpdated", STEP)?;
+        story.member.feed.wait_for("ArtifactUpdated", STEP)?;
         for _ in 0..2 {
             // The first requests leave lines in the log that the second ones would show.
             story.member.ensure_no_secret()?;
@@ -310,13 +310,9 @@ fn soon(place: Place) -> Result<()> {
     for _ in 0..5 {
         let mut begun = Story::begin(place)?;
         tell(&mut begun, |story| {
-            story.activate()?;
-            story.member.wait_for("InstanceActivatedEvent", STEP)?;
-            let message = |text: &'static str| {
-                move |record: &serde_json::Value| record["msg"].as_str().is_some_and(|message| message.contains(text))
-            };
-            let open = story.member.time_of("the open port", message("is open"))?;
-            let sent = story.member.time_of("the event", message("InstanceActivatedEvent"))?;
+            story.platform.wait_for(STARTED, 1, STEP)?;
+            let open = story.member.open()?;
+            let sent = story.member.time_of("InstanceActivatedEvent")?;
             took.push(sent - open);
             Ok(())
         })?;
@@ -356,7 +352,10 @@ fn heap(place: Place) -> Result<()> {
             story
                 .platform
                 .set(Known::dependency(&format!("db-{round}"), State::Active))?;
-            story.member.wait_for(&format!("db-{round}\\\", state: Active"), STEP)?;
+            story
+                .member
+                .feed
+                .wait_for(&format!("db-{round}\", state: Active"), STEP)?;
             most = most.max(story.member.heap()?.most);
         }
         let program = most.saturating_sub(alone.0);
