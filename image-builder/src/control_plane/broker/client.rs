@@ -2,11 +2,11 @@
 
 use super::session::{Session, Subscriptions, lower};
 use super::{Effect, Message, Number, Request, filter};
-use mqtt_protocol_core::mqtt;
 use mqtt::connection::{ConnectionOptions, Event, TimerKind};
 use mqtt::packet::v3_1_1::{Connack, Connect, Publish, Suback, Subscribe, Unsuback, Unsubscribe};
 use mqtt::packet::{GenericPacketTrait, Packet, Qos};
 use mqtt::result_code::{ConnectReturnCode, SubackReturnCode};
+use mqtt_protocol_core::mqtt;
 use std::time::{Duration, Instant};
 
 /// For a connection's CONNECT.
@@ -79,7 +79,8 @@ impl Client {
         let past = past.unwrap_or_default();
         self.subscriptions = past.subscriptions;
         self.connection.restore_packets(past.unacknowledged);
-        self.connection.restore_qos2_publish_handled(past.unreleased.into_iter().collect());
+        self.connection
+            .restore_qos2_publish_handled(past.unreleased.into_iter().collect());
         let answer = Connack::builder()
             .session_present(present)
             .return_code(ConnectReturnCode::Accepted);

@@ -36,7 +36,11 @@ impl Scene {
     /// A client that has sent its CONNECT and got its answer.
     fn connect(&mut self, number: Number, name: &str, clean: bool) -> Peer {
         let mut peer = self.silent(number);
-        let connect = Connect::builder().client_id(name).unwrap().clean_session(clean).keep_alive(60);
+        let connect = Connect::builder()
+            .client_id(name)
+            .unwrap()
+            .clean_session(clean)
+            .keep_alive(60);
         self.send(&mut peer, connect.build().unwrap().into());
         peer
     }
@@ -45,7 +49,12 @@ impl Scene {
         self.broker.connected(number, self.now);
         let mut connection = Connection::new(mqtt::Version::V3_1_1);
         connection.set_auto_pub_response(true);
-        Peer { number, connection, received: Vec::new(), closed: false }
+        Peer {
+            number,
+            connection,
+            received: Vec::new(),
+            closed: false,
+        }
     }
 
     fn send(&mut self, peer: &mut Peer, packet: Packet) {
@@ -59,7 +68,8 @@ impl Scene {
             for event in std::mem::take(&mut events) {
                 match event {
                     Event::RequestSendPacket { packet, .. } => {
-                        self.broker.received(peer.number, &packet.to_continuous_buffer(), self.now);
+                        self.broker
+                            .received(peer.number, &packet.to_continuous_buffer(), self.now);
                     }
                     Event::NotifyPacketReceived(packet) => peer.received.push(packet),
                     Event::NotifyError(error) => panic!("{error:?}"),
@@ -137,7 +147,9 @@ fn a_message_of_qos_2_that_is_sent_again_after_the_connection_broke_is_published
     let mut scene = Scene::new();
     let first = scene.connect(1, "member", false);
     // Its PUBREC is lost with the connection.
-    scene.broker.received(first.number, &publish(7, false).to_continuous_buffer(), scene.now);
+    scene
+        .broker
+        .received(first.number, &publish(7, false).to_continuous_buffer(), scene.now);
     scene.broker.closed(first.number);
     let mut again = scene.connect(2, "member", false);
     assert!(matches!(&again.received[0], Packet::V3_1_1Connack(connack) if connack.session_present()));
@@ -158,11 +170,18 @@ fn a_persistent_session_gets_what_was_published_meanwhile_and_a_clean_one_forget
     let mut peer = scene.connect(1, "a", false);
     scene.subscribe(&mut peer, "#", Qos::ExactlyOnce);
     scene.broker.closed(1);
-    for (text, qos) in [("lost", Qos::AtMostOnce), ("one", Qos::AtLeastOnce), ("two", Qos::ExactlyOnce)] {
+    for (text, qos) in [
+        ("lost", Qos::AtMostOnce),
+        ("one", Qos::AtLeastOnce),
+        ("two", Qos::ExactlyOnce),
+    ] {
         scene.broker.publish(&message(text, qos));
     }
     let back = scene.connect(2, "a", false);
-    let expected = [("one".to_string(), Qos::AtLeastOnce), ("two".to_string(), Qos::ExactlyOnce)];
+    let expected = [
+        ("one".to_string(), Qos::AtLeastOnce),
+        ("two".to_string(), Qos::ExactlyOnce),
+    ];
     assert_eq!(back.texts(), expected);
     scene.broker.closed(2);
     scene.broker.publish(&message("three", Qos::AtLeastOnce));
@@ -179,7 +198,10 @@ fn what_a_subscriber_did_not_acknowledge_is_sent_again() {
     // The client never sees it.
     scene.broker.take_effects();
     scene.broker.closed(1);
-    assert_eq!(scene.connect(2, "a", false).texts(), [("text".to_string(), Qos::ExactlyOnce)]);
+    assert_eq!(
+        scene.connect(2, "a", false).texts(),
+        [("text".to_string(), Qos::ExactlyOnce)]
+    );
 }
 
 #[test]
@@ -212,12 +234,18 @@ fn a_will_is_published_unless_the_client_disconnects() {
 #[test]
 fn retained_messages_reach_those_who_subscribe_later() {
     let mut scene = Scene::new();
-    let retained = Message { retain: true, ..message("kept", Qos::AtMostOnce) };
+    let retained = Message {
+        retain: true,
+        ..message("kept", Qos::AtMostOnce)
+    };
     scene.broker.publish(&retained);
     let mut peer = scene.connect(1, "a", true);
     scene.subscribe(&mut peer, "instance/#", Qos::AtMostOnce);
     assert_eq!(peer.texts().len(), 1);
-    scene.broker.publish(&Message { payload: Vec::new(), ..retained });
+    scene.broker.publish(&Message {
+        payload: Vec::new(),
+        ..retained
+    });
     assert!(scene.broker.retained.is_empty());
 }
 
@@ -241,7 +269,12 @@ fn silence_and_nonsense_end_a_connection_and_nothing_else() {
 fn packets_may_come_in_any_pieces() {
     let mut scene = Scene::new();
     scene.broker.connected(1, scene.now);
-    let connect = Connect::builder().client_id("a").unwrap().clean_session(true).build().unwrap();
+    let connect = Connect::builder()
+        .client_id("a")
+        .unwrap()
+        .clean_session(true)
+        .build()
+        .unwrap();
     let bytes = [connect.to_continuous_buffer(), publish(1, false).to_continuous_buffer()].concat();
     for byte in &bytes {
         scene.broker.received(1, &[*byte], scene.now);
