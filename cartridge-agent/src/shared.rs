@@ -2,6 +2,7 @@
 //! it holds a lock, so what the agent needs all the time are atomics. It takes one lock that the app takes too, to wake those who
 //! wait for [`Told`]: twice in its life, for a few instructions, and at worst as long as the app's other threads take turns.
 
+use crate::events::Listeners;
 use crate::files::Files;
 use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::machine::{Cause, StopRequest};
@@ -35,6 +36,7 @@ pub struct Shared {
     agent: OnceLock<Thread>,
     told: Mutex<Told>,
     changed: Condvar,
+    pub listeners: Listeners,
 }
 
 /// What the app is told.
@@ -63,6 +65,7 @@ impl Shared {
             agent: OnceLock::new(),
             told: Mutex::default(),
             changed: Condvar::new(),
+            listeners: Listeners::default(),
         }
     }
 

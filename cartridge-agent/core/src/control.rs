@@ -9,6 +9,7 @@
 //! no links, as [`Standalone`], the driver's code for links is not in the image at all.
 
 use crate::lifecycle::State;
+use crate::log::Level;
 use core::fmt;
 use core::time::Duration;
 
@@ -168,6 +169,11 @@ pub trait ControlPlane {
     /// The app has the event that [`ControlPlane::event`] gave.
     fn event_taken(&mut self) {}
 
+    /// Hands what there is for the log to `log`: a bounded number of lines, without secrets.
+    fn report(&mut self, log: &mut dyn FnMut(Level, fmt::Arguments<'_>)) {
+        let _ = log;
+    }
+
     /// When to ask again although nothing was received: keep-alives, retries, health reports.
     fn wake(&self) -> Option<Duration> {
         None
@@ -233,6 +239,10 @@ impl<C: ControlPlane + ?Sized> ControlPlane for &mut C {
 
     fn event_taken(&mut self) {
         (**self).event_taken();
+    }
+
+    fn report(&mut self, log: &mut dyn FnMut(Level, fmt::Arguments<'_>)) {
+        (**self).report(log);
     }
 
     fn wake(&self) -> Option<Duration> {

@@ -1,12 +1,13 @@
 //! The cartridge agent without I/O: bytes and time in, actions out.
 //!
-//! Everything here is `no_std`, allocates nothing, never blocks and never panics on input from outside, so the same
+//! Everything here is `no_std`, allocates nothing (but for `stratos`, within stated bounds), never blocks and never panics on input from outside, so the same
 //! code runs in a virtual machine, in a Linux process, in unit tests and under a fuzzer. The driver (crate
 //! `cartridge-agent`) owns threads, sockets, files and the clock, and does what the core says:
 //!
 //! - [`parameters`] reads launch-params text, the payload of a member, and [`settings`] the agent's own keys in it;
 //! - [`machine`] is the life cycle of a member: readiness, ordered stop, drain deadline;
 //! - [`control`] is the seam for control planes (who says when a member may start, and who is told of its states);
+//! - `stratos` (a feature) is the adapter for Apache Stratos;
 //! - [`http`], [`management`] and [`metrics`] are the management endpoint;
 //! - [`log`] makes JSON lines, [`time`] their time stamps, [`network`] the words of the guest's `network` file.
 //!
@@ -17,6 +18,8 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "stratos")]
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
@@ -31,5 +34,7 @@ pub mod metrics;
 pub mod network;
 pub mod parameters;
 pub mod settings;
+#[cfg(feature = "stratos")]
+pub mod stratos;
 pub mod text;
 pub mod time;
