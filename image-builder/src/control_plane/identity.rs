@@ -5,11 +5,13 @@ use serde_json::{Map, Value};
 use std::net::SocketAddr;
 
 /// Where the member finds the broker: whatever the payload says of another, it is not used.
-const BROKER_KEYS: [&str; 8] = [
+const BROKER_KEYS: [&str; 10] = [
     "MB_IP",
     "MB_PORT",
     "MB_URLS",
     "MB_USERNAME",
+    "mb.username",
+    "mb.password",
     "MB_PASSWORD",
     "mb.ip",
     "mb.port",
