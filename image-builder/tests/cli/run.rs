@@ -9,12 +9,12 @@ use std::process::Stdio;
 
 const TCG: [&str; 2] = ["--accel", "tcg"];
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-fn payload(text: &str) -> tempfile::NamedTempFile {
+pub fn payload(text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     fs::write(file.path(), text).expect("written");
     file
@@ -214,7 +214,7 @@ fn a_second_ctrl_c_leaves_no_payload_behind() {
 }
 
 /// The process whose parent is `parent`, by field 4 of /proc/PID/stat.
-fn child_of(parent: u32) -> Option<u32> {
+pub fn child_of(parent: u32) -> Option<u32> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let mut numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     numbers.find(|number| stat(*number).is_some_and(|fields| fields[1] == parent.to_string()))
@@ -237,7 +237,7 @@ fn parent_of(number: u32) -> Option<u32> {
 }
 
 /// There, and not merely waiting to be reaped.
-fn is_alive(number: u32) -> bool {
+pub fn is_alive(number: u32) -> bool {
     stat(number).is_some_and(|fields| fields[0] != "Z")
 }
 
