@@ -73,6 +73,7 @@ mod app;
 mod events;
 #[cfg(feature = "log")]
 mod facade;
+mod figures;
 mod files;
 mod links;
 mod log;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clients;
+pub mod databridge;
 pub mod guest;
 pub mod host;
 pub mod image;

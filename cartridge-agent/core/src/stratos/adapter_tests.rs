@@ -1,8 +1,10 @@
 //! The adapter against a broker that is played by the test, packet by packet.
 
 use super::*;
+use crate::control::{Command, ControlPlane};
 use crate::parameters::Parameters;
 use crate::stratos::settings;
+use crate::text::Message;
 use std::string::{String, ToString};
 use std::{format, vec};
 
@@ -34,7 +36,7 @@ impl World {
         let parameters = Parameters::new(b"", payload.as_bytes());
         let settings = settings::read(&parameters, &mut |wrong| panic!("{wrong}")).unwrap();
         let mut world = World {
-            plane: Stratos::new(settings, 1),
+            plane: Stratos::new(settings, None, 1),
             now: Duration::ZERO,
             is_reachable: true,
             peer: None,
@@ -67,9 +69,11 @@ impl World {
             while let Some(command) = self.plane.command(self.now) {
                 self.commands.push(command);
             }
-            let log = &mut self.log;
-            self.plane
-                .report(&mut |level, line| log.push(format!("{level}: {line}")));
+            let mut text = Message::new();
+            while let Some(level) = self.plane.note(&mut text) {
+                self.log.push(format!("{level}: {text}"));
+                text = Message::new();
+            }
             let wanted = self.plane.peer(0).map(|peer| (peer.host.to_string(), peer.port));
             let changed = wanted != self.peer;
             self.peer = wanted;
@@ -553,7 +557,7 @@ fn a_broker_that_is_silent_is_given_up() {
 fn a_large_message_does_not_look_like_silence() {
     let mut world = World::active();
     world.pass(Duration::from_secs(29));
-    let message = message("topology/CompleteTopologyEvent", &vec![b' '; 200], 0);
+    let message = message("topology/CompleteTopologyEvent", &[b' '; 200], 0);
     for byte in message {
         world.send(&[byte]);
         world.pass(Duration::from_secs(1));
