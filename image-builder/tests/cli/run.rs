@@ -9,12 +9,12 @@ use std::process::Stdio;
 
 const TCG: [&str; 2] = ["--accel", "tcg"];
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-fn payload(text: &str) -> tempfile::NamedTempFile {
+pub fn payload(text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     fs::write(file.path(), text).expect("written");
     file
