@@ -154,7 +154,9 @@ impl<'a> Reader<'_, 'a> {
                 Ok(_) => "one of the first 8 receivers",
                 Err(what) => what,
             };
-            self.bad(key, item, expected, "the others");
+            // A URL may hold a password.
+            let shown = if item.contains('@') { "" } else { item };
+            self.bad(key, shown, expected, "the others, if any");
         }
         if !list.is_empty() {
             return;
@@ -204,7 +206,7 @@ fn receiver(item: &str) -> Result<Peer<'_>, &'static str> {
     };
     match number {
         // A bracket is left where the other is missing.
-        Some(port) if !host.is_empty() && !host.starts_with('[') && ["", "tcp:"].contains(&scheme) => {
+        Some(port) if !host.is_empty() && !host.contains(['[', '@']) && ["", "tcp:"].contains(&scheme) => {
             if port == TLS_PORT && scheme.is_empty() {
                 return Err(NOT_TLS);
             }
