@@ -34,7 +34,7 @@ usage: ./cartridge run APP|IMAGE [OPTIONS] [-- ARGUMENTS FOR THE APP]
   --cpus N                      virtual CPUs present (default: 1; the kernel uses one)
   --port HOST:GUEST             forward a TCP port of 127.0.0.1; repeatable; HOST 0: any free one
                                 (default: each of the payload's or the manifest's ports, under the same number or a free one)
-  --payload FILE                launch parameters (KEY=VALUE,KEY=VALUE) for the agent
+  --payload FILE                launch parameters (KEY=VALUE,KEY=VALUE or JSON) for the agent
   --accel auto|kvm|tcg          default: auto, KVM where a probe proves that it works
   --timeout SECS                end the guest after so long (exit status 124)
   --until-ready                 stop the guest once it is ready; at most 60 s unless --timeout says otherwise
