@@ -2,7 +2,7 @@
 
 use cartridge_agent_core::http::client::{Exchange, Fault, REDIRECT_LIMIT, Request, is_redirect, redirected};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// The most that is read in one piece, in bytes.
@@ -39,7 +39,7 @@ pub fn fetch(
         let mut request = *request;
         request.url.target = &target;
         let mut exchange = Exchange::new(limits.body);
-        ask(&request, addresses, limits, &mut exchange, sink)?;
+        ask_at(addresses, &request, limits, &mut exchange, sink)?;
         match exchange.location() {
             Some(location) if is_redirect(exchange.status()) && request.method == "GET" => {
                 target = redirected(location, &request.url)?.to_owned();
@@ -50,10 +50,23 @@ pub fn fetch(
     Err(Fault::RedirectLoop)
 }
 
+/// One exchange, without following redirects, with a host that may have a name; as [`fetch`] else.
+///
+/// # Errors
+/// As [`fetch`]; [`Fault::NoName`] when the name has no address.
+#[allow(dead_code, reason = "archives have names in their URLs; metadata services have none")]
+pub fn ask(request: &Request<'_>, limits: &Limits, sink: &mut dyn FnMut(&[u8]) -> bool) -> Result<Exchange, Fault> {
+    let addresses = (request.url.host, request.url.port).to_socket_addrs();
+    let addresses: Vec<_> = addresses.map_err(|_| Fault::NoName)?.collect();
+    let mut exchange = Exchange::new(limits.body);
+    ask_at(&addresses, request, limits, &mut exchange, sink)?;
+    Ok(exchange)
+}
+
 #[inline(never)]
-fn ask(
-    request: &Request<'_>,
+fn ask_at(
     addresses: &[SocketAddr],
+    request: &Request<'_>,
     limits: &Limits,
     exchange: &mut Exchange,
     sink: &mut dyn FnMut(&[u8]) -> bool,
