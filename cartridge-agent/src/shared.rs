@@ -1,6 +1,7 @@
 //! What the agent's threads and the app's share. A thread of the app can be stopped anywhere by a more urgent one, also while
 //! it holds a lock, so what the agent needs all the time are atomics. It takes one lock that the app takes too, to wake those who
-//! wait for [`Told`]: twice in its life, for a few instructions, and at worst as long as the app's other threads take turns.
+//! wait for [`Told`]: twice in its life, for a few instructions, and at worst as long as the app's other threads take turns. With a
+//! control plane that has events there is the lock of their queue as well, as briefly, for each of them.
 
 use crate::files::Files;
 use crate::instance::Instance;

@@ -12,6 +12,7 @@ use crate::process::{self, Event, Process};
 use crate::workspace::Workspace;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -83,7 +84,7 @@ fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
     let program = compile(&shell, &package, options.release)?;
     let payload = options.payload.as_deref().map(member::payload).transpose()?;
     let signals = Signals::catch()?;
-    let folder = agent_folder(&manifest, payload.as_deref())?;
+    let folder = agent_folder(&manifest, options.payload.as_deref().zip(payload.as_deref()))?;
     let left_behind = folder.path().to_path_buf();
     signals.on_second(move || _ = fs::remove_dir_all(left_behind));
     let member = Member::new(manifest.launch_params().as_bytes(), &payload.unwrap_or_default());
@@ -124,8 +125,8 @@ fn compile(shell: &Shell, package: &Package, release: bool) -> Result<PathBuf, E
     Ok(package.target_folder.join(profile).join(binary))
 }
 
-/// The files that an image would offer its agent; the folder goes with its handle.
-fn agent_folder(manifest: &Manifest, payload: Option<&[u8]>) -> Result<TempDir, Error> {
+/// The files that an image would offer its agent; the folder goes with its handle. Of a payload there are the file and its bytes.
+fn agent_folder(manifest: &Manifest, payload: Option<(&Path, &[u8])>) -> Result<TempDir, Error> {
     let folder = tempfile::Builder::new()
         .prefix("cartridge-")
         .tempdir()
@@ -133,9 +134,15 @@ fn agent_folder(manifest: &Manifest, payload: Option<&[u8]>) -> Result<TempDir, 
     let name = Path::new(DEFAULTS_PATH).file_name().unwrap_or_default();
     let defaults = folder.path().join(name);
     fs::write(&defaults, manifest.launch_params()).map_err(Error::io("write", &defaults))?;
-    if let Some(payload) = payload {
+    if let Some((given, bytes)) = payload {
         let path = folder.path().join("payload");
-        fs::write(&path, payload).map_err(Error::io("write", &path))?;
+        let made = match given.canonicalize().ok().filter(|file| file.is_file()) {
+            // Not copied: it may hold secrets, and whoever is killed removes nothing.
+            Some(file) => symlink(file, &path),
+            // A pipe can be read once only.
+            None => fs::write(&path, bytes),
+        };
+        made.map_err(Error::io("write", &path))?;
     }
     Ok(folder)
 }
