@@ -2,6 +2,8 @@
 
 use cartridge_agent_core::http::client::{Exchange, Fault, REDIRECT_LIMIT, Request, is_redirect, redirected};
 use std::io::{self, ErrorKind, Read, Write};
+#[cfg(any(feature = "artifacts", test))]
+use std::net::ToSocketAddrs;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -39,7 +41,7 @@ pub fn fetch(
         let mut request = *request;
         request.url.target = &target;
         let mut exchange = Exchange::new(limits.body);
-        ask(&request, addresses, limits, &mut exchange, sink)?;
+        ask_at(addresses, &request, limits, &mut exchange, sink)?;
         match exchange.location() {
             Some(location) if is_redirect(exchange.status()) && request.method == "GET" => {
                 target = redirected(location, &request.url)?.to_owned();
@@ -50,11 +52,23 @@ pub fn fetch(
     Err(Fault::RedirectLoop)
 }
 
-/// One exchange, without following redirects; as [`fetch`] else.
+/// One exchange, without following redirects, with a host that may have a name; as [`fetch`] else.
+///
+/// # Errors
+/// As [`fetch`]; [`Fault::NoName`] when the name has no address.
+#[cfg(any(feature = "artifacts", test))]
+pub fn ask(request: &Request<'_>, limits: &Limits, sink: &mut dyn FnMut(&[u8]) -> bool) -> Result<Exchange, Fault> {
+    let addresses = (request.url.host, request.url.port).to_socket_addrs();
+    let addresses: Vec<_> = addresses.map_err(|_| Fault::NoName)?.collect();
+    let mut exchange = Exchange::new(limits.body);
+    ask_at(&addresses, request, limits, &mut exchange, sink)?;
+    Ok(exchange)
+}
+
 #[inline(never)]
-pub fn ask(
-    request: &Request<'_>,
+fn ask_at(
     addresses: &[SocketAddr],
+    request: &Request<'_>,
     limits: &Limits,
     exchange: &mut Exchange,
     sink: &mut dyn FnMut(&[u8]) -> bool,

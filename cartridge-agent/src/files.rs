@@ -14,7 +14,7 @@ impl Files {
     }
 
     /// No folder.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "metadata"))]
     pub fn none() -> Self {
         Files(None)
     }

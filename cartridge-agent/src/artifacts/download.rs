@@ -5,7 +5,6 @@ use super::digest::{Digest, Digester};
 use super::location::{self, Location};
 use crate::fetch;
 use cartridge_agent_core::http::client::{Exchange, Fault, Request, Url, is_redirect};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -90,13 +89,10 @@ fn get(location: &Location, limits: Limits, taker: &mut Taker<'_>) -> Result<(),
             url,
             fields: if credentials.is_some() { &field } else { &[] },
         };
-        let mut exchange = Exchange::new(limits.body);
-        let asked = fetch::ask(&request, &addresses(&url)?, &limits, &mut exchange, &mut |piece| {
-            taker.take(piece)
-        });
-        if let Err(fault) = asked {
-            return Err(failed(fault, limits.body, taker));
-        }
+        let exchange = match fetch::ask(&request, &limits, &mut |piece| taker.take(piece)) {
+            Ok(exchange) => exchange,
+            Err(fault) => return Err(failed(fault, limits.body, taker)),
+        };
         match exchange.location() {
             Some(to) if is_redirect(exchange.status()) => {
                 let to = location::redirected(&url, to).map_err(|why| Failure::Final(why.into()))?;
@@ -106,14 +102,6 @@ fn get(location: &Location, limits: Limits, taker: &mut Taker<'_>) -> Result<(),
         }
     }
     Err(Failure::Final("it is redirected more than 5 times".into()))
-}
-
-/// Of a host by address or name.
-fn addresses(url: &Url<'_>) -> Result<Vec<SocketAddr>, Failure> {
-    match (url.host, url.port).to_socket_addrs() {
-        Ok(found) => Ok(found.collect()),
-        Err(_) => Err(Failure::Later(format!("there is no address for {}", url.host))),
-    }
 }
 
 fn parse(url: &str) -> Result<Url<'_>, Failure> {

@@ -39,7 +39,7 @@ usage: ./cartridge run APP|IMAGE [OPTIONS] [-- ARGUMENTS FOR THE APP]
   --cpus N                      virtual CPUs present (default: 1; the kernel uses one)
   --port HOST:GUEST             forward a TCP port of 127.0.0.1; repeatable; HOST 0: any free one
                                 (default: each of the payload's or the manifest's ports, under the same number or a free one)
-  --payload FILE                launch parameters (KEY=VALUE,KEY=VALUE) for the agent
+  --payload FILE                launch parameters (KEY=VALUE,KEY=VALUE or JSON) for the agent
   --control-plane local|none    with a message broker and a stand-in for Apache Stratos, which shows the member's life and can be
                                 talked to (type `help`); the member finds all that a platform would tell it (default: none)
   --topology FILE               the platform knows these members, too (JSON of a CompleteTopologyEvent)
