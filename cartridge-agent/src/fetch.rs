@@ -2,7 +2,7 @@
 
 use cartridge_agent_core::http::client::{Exchange, Fault, REDIRECT_LIMIT, Request, is_redirect, redirected};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// The most that is read in one piece, in bytes.
@@ -21,18 +21,25 @@ pub struct Limits {
     pub body: u64,
 }
 
-/// Sends `request`, follows redirects of a GET on the same host, and gives the status of the answer. The body of a 2xx answer goes to
-/// `sink` in pieces, as long as that answers true.
+/// Sends `request` to the first of `addresses` that takes the connection, follows redirects of a GET on the same host, and gives the
+/// status of the answer. The body of a 2xx answer goes to `sink` in pieces, as long as that answers true. (Who has a name looks it up
+/// first: looking up names is code that not every image has.)
 ///
 /// # Errors
 /// Why there is no answer. The sink may have had a part of the body by then.
 #[inline(never)]
-pub fn fetch(request: &Request<'_>, limits: &Limits, sink: &mut dyn FnMut(&[u8]) -> bool) -> Result<u16, Fault> {
+pub fn fetch(
+    request: &Request<'_>,
+    addresses: &[SocketAddr],
+    limits: &Limits,
+    sink: &mut dyn FnMut(&[u8]) -> bool,
+) -> Result<u16, Fault> {
     let mut target = request.url.target.to_owned();
     for _ in 0..=REDIRECT_LIMIT {
         let mut request = *request;
         request.url.target = &target;
-        let exchange = ask(&request, limits, sink)?;
+        let mut exchange = Exchange::new(limits.body);
+        ask_at(addresses, &request, limits, &mut exchange, sink)?;
         match exchange.location() {
             Some(location) if is_redirect(exchange.status()) && request.method == "GET" => {
                 target = redirected(location, &request.url)?.to_owned();
@@ -43,21 +50,35 @@ pub fn fetch(request: &Request<'_>, limits: &Limits, sink: &mut dyn FnMut(&[u8])
     Err(Fault::RedirectLoop)
 }
 
-/// One exchange, without following redirects; as [`fetch`] else.
+/// One exchange, without following redirects, with a host that may have a name; as [`fetch`] else.
+///
+/// # Errors
+/// As [`fetch`]; [`Fault::NoName`] when the name has no address.
+#[allow(dead_code, reason = "archives have names in their URLs; metadata services have none")]
 pub fn ask(request: &Request<'_>, limits: &Limits, sink: &mut dyn FnMut(&[u8]) -> bool) -> Result<Exchange, Fault> {
+    let addresses = (request.url.host, request.url.port).to_socket_addrs();
+    let addresses: Vec<_> = addresses.map_err(|_| Fault::NoName)?.collect();
+    let mut exchange = Exchange::new(limits.body);
+    ask_at(&addresses, request, limits, &mut exchange, sink)?;
+    Ok(exchange)
+}
+
+#[inline(never)]
+fn ask_at(
+    addresses: &[SocketAddr],
+    request: &Request<'_>,
+    limits: &Limits,
+    exchange: &mut Exchange,
+    sink: &mut dyn FnMut(&[u8]) -> bool,
+) -> Result<(), Fault> {
     let mut text = Vec::new();
     request.write(&mut |part| text.extend_from_slice(part.as_bytes()))?;
-    let mut stream = connect(request, limits)?;
-    stream
-        .set_write_timeout(Some(left(limits)?))
-        .map_err(|_| Fault::Unreachable)?;
+    let mut stream = connect(addresses, limits)?;
+    stream.set_write_timeout(Some(left(limits)?)).map_err(fault)?;
     stream.write_all(&text).map_err(fault)?;
-    let mut exchange = Exchange::new(limits.body);
     let mut room = [0; PIECE];
     while !exchange.is_complete() {
-        stream
-            .set_read_timeout(Some(left(limits)?))
-            .map_err(|_| Fault::Unreachable)?;
+        stream.set_read_timeout(Some(left(limits)?)).map_err(fault)?;
         match stream.read(&mut room) {
             Ok(0) => {
                 exchange.ended()?;
@@ -68,14 +89,13 @@ pub fn ask(request: &Request<'_>, limits: &Limits, sink: &mut dyn FnMut(&[u8]) -
             Err(error) => return Err(fault(error)),
         }
     }
-    Ok(exchange)
+    Ok(())
 }
 
-fn connect(request: &Request<'_>, limits: &Limits) -> Result<TcpStream, Fault> {
-    let url = request.url;
+fn connect(addresses: &[SocketAddr], limits: &Limits) -> Result<TcpStream, Fault> {
     let mut failed = Fault::NoName;
-    for address in (url.host, url.port).to_socket_addrs().map_err(|_| Fault::NoName)? {
-        match TcpStream::connect_timeout(&address, limits.connect.min(left(limits)?)) {
+    for address in addresses {
+        match TcpStream::connect_timeout(address, limits.connect.min(left(limits)?)) {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = fault(error),
         }

@@ -46,7 +46,7 @@ fn get(place: &str, end: Duration) -> (Result<u16, Fault>, Vec<u8>) {
         body: 1000,
     };
     let mut body = Vec::new();
-    let result = fetch(&request, &limits, &mut |piece| {
+    let result = fetch(&request, &[place.parse().unwrap()], &limits, &mut |piece| {
         body.extend_from_slice(piece);
         true
     });
@@ -87,4 +87,33 @@ fn a_server_that_is_not_there_silent_or_gone_is_told_apart() {
     assert_eq!(get(&place, Duration::from_millis(100)).0, Err(Fault::TimedOut));
     let (place, _server) = serve(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel".to_vec()]);
     assert_eq!(get(&place, PATIENCE).0, Err(Fault::CutOff));
+}
+
+#[test]
+fn a_host_may_have_a_name() {
+    let (place, server) = serve(vec![b"HTTP/1.1 302 X\r\nLocation: /y\r\n\r\n".to_vec()]);
+    let url = place.replace("127.0.0.1", "http://localhost");
+    let request = Request {
+        method: "GET",
+        url: Url::parse(&url).unwrap(),
+        fields: &[],
+    };
+    let limits = Limits {
+        connect: Duration::from_secs(3),
+        silence: Duration::from_secs(10),
+        end: Instant::now() + PATIENCE,
+        body: 1000,
+    };
+    let exchange = ask(&request, &limits, &mut |_| true).unwrap();
+    assert_eq!(
+        (exchange.status(), exchange.location()),
+        (302, Some("/y")),
+        "not followed"
+    );
+    assert!(server.join().unwrap()[0].contains("\r\nHost: localhost:"));
+    let nobody = Request {
+        url: Url::parse("http://nobody.invalid/").unwrap(),
+        ..request
+    };
+    assert!(matches!(ask(&nobody, &limits, &mut |_| true), Err(Fault::NoName)));
 }
