@@ -12,13 +12,18 @@ pub fn choose(_shared: &'static Shared) -> Standalone {
 /// The control plane of this member. It lives as long as the process.
 #[cfg(feature = "stratos")]
 pub fn choose(shared: &'static Shared) -> &'static mut (dyn cartridge_agent_core::control::ControlPlane + Send) {
-    use cartridge_agent_core::stratos::{Stratos, settings};
-    let mut report =
-        |wrong: std::fmt::Arguments<'_>| crate::log::agent(cartridge_agent_core::log::Level::Error, wrong, &[]);
-    match settings::read(&shared.parameters, &mut report) {
-        Some(settings) => Box::leak(Box::new(Stratos::new(settings, seed(settings.member)))),
-        None => Box::leak(Box::new(Standalone::default())),
-    }
+    use cartridge_agent_core::stratos::{Stratos, health, settings};
+    let parameters = &shared.parameters;
+    let Some(settings) = settings::read(parameters, &mut |wrong| complain(wrong)) else {
+        return Box::leak(Box::new(Standalone::default()));
+    };
+    let health = health::settings::Settings::read(parameters, &mut |bad| complain(format_args!("{bad}")));
+    Box::leak(Box::new(Stratos::new(settings, health, seed(settings.member))))
+}
+
+#[cfg(feature = "stratos")]
+fn complain(what: std::fmt::Arguments<'_>) {
+    crate::log::agent(cartridge_agent_core::log::Level::Error, what, &[]);
 }
 
 /// A number that differs from member to member and from start to start. It spreads attempts in time and protects nothing.

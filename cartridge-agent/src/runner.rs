@@ -2,7 +2,7 @@
 
 use crate::links::Links;
 use crate::shared::Shared;
-use crate::{log, plane};
+use crate::{figures, log, plane};
 use cartridge_agent_core::control::ControlPlane;
 use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::log::Level;
@@ -121,7 +121,6 @@ impl<C: ControlPlane> Member<C> {
     fn advance(&mut self) -> Next {
         let Self { shared, machine, links } = self;
         loop {
-            machine.plane().report(&mut to_log);
             for request in shared.take_requests() {
                 machine.stop(request, shared.now());
             }
@@ -141,11 +140,10 @@ impl<C: ControlPlane> Member<C> {
                     // The first condition is known when a control plane without links is compiled.
                     if machine.plane().links() > 0
                         && let Some(links) = links
-                        && links.step(machine.plane())
+                        && (links.step(machine.plane()) | figures::answer(shared, machine.plane()))
                     {
                         continue;
                     }
-                    machine.plane().report(&mut to_log);
                     #[cfg(feature = "artifacts")]
                     shared.listeners.take_in(machine.plane());
                     shared.listeners.pass_on(machine.plane());
@@ -155,11 +153,6 @@ impl<C: ControlPlane> Member<C> {
             }
         }
     }
-}
-
-/// Writes what the control plane has for the log.
-fn to_log(level: Level, message: fmt::Arguments<'_>) {
-    log::agent(level, message, &[]);
 }
 
 #[inline(never)]

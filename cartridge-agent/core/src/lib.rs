@@ -7,7 +7,7 @@
 //! - [`parameters`] reads launch-params text, the payload of a member, and [`settings`] the agent's own keys in it;
 //! - [`machine`] is the life cycle of a member: readiness, ordered stop, drain deadline;
 //! - [`control`] is the seam for control planes (who says when a member may start, and who is told of its states);
-//! - `stratos` (a feature) is the adapter for Apache Stratos;
+//! - `stratos` (a feature) is the adapter for Apache Stratos, [`figures`] what any control plane is told of the member's health;
 //! - [`http`], [`management`] and [`metrics`] are the management endpoint;
 //! - [`log`] makes JSON lines, [`time`] their time stamps, [`network`] the words of the guest's `network` file.
 //!
@@ -24,6 +24,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod control;
+pub mod figures;
 pub mod http;
 pub mod json;
 pub mod lifecycle;

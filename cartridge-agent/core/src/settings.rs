@@ -297,7 +297,7 @@ fn parts(what: &'static str) -> (&'static str, &'static str, &'static str) {
 
 /// A port from 1 to 65535.
 #[inline(never)]
-fn port_number(value: &str) -> Option<u16> {
+pub(crate) fn port_number(value: &str) -> Option<u16> {
     decimal(value)
         .and_then(|number| u16::try_from(number).ok())
         .filter(|port| *port != 0)

@@ -58,7 +58,7 @@ pub enum Work {
     /// An attempt that is due.
     Attempt(Job),
     /// To drop this version.
-    LetGo(#[expect(dead_code, reason = "it is dropped, not used")] ArtifactVersion),
+    LetGo(ArtifactVersion),
 }
 
 /// An attempt that is to be made.

@@ -46,11 +46,14 @@ pub fn start(shared: &'static Shared, store: &'static Store) {
 
 fn work(shared: &'static Shared, store: &'static Store, is_first: bool) {
     while let Some(work) = store.next((!is_first).then(|| Instant::now() + PATIENCE)) {
-        if let Work::Attempt(job) = work {
-            if store.is_behind() {
-                start(shared, store);
+        match work {
+            Work::LetGo(version) => drop(version),
+            Work::Attempt(job) => {
+                if store.is_behind() {
+                    start(shared, store);
+                }
+                attempt(shared, store, &job);
             }
-            attempt(shared, store, &job);
         }
     }
     RUNNING.fetch_sub(1, Ordering::Relaxed);

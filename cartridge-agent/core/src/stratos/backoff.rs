@@ -36,7 +36,7 @@ impl Backoff {
     /// An attempt failed, of one of `brokers`: how long to wait before the next.
     pub fn failed(&mut self, brokers: u32) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        if self.failures % brokers.max(1) != 0 {
+        if !self.failures.is_multiple_of(brokers.max(1)) {
             return AT_ONCE;
         }
         let rounds = self.failures / brokers.max(1);

@@ -104,10 +104,8 @@ impl Fields {
             Token::Text(value) | Token::Number(value) => match (below, self.path) {
                 (0, [Some(key), _]) => self.set(key, value),
                 // The first of the addresses.
-                (1, [Some(key @ (Key::PrivateAddresses | Key::PublicAddresses)), _]) => {
-                    if self.get(key).is_none() {
-                        self.set(key, value);
-                    }
+                (1, [Some(key @ (Key::PrivateAddresses | Key::PublicAddresses)), _]) if self.get(key).is_none() => {
+                    self.set(key, value);
                 }
                 // The last of the states.
                 (2, [Some(Key::StateManager), Some(Key::States)]) => self.set(Key::States, value),

@@ -4,7 +4,8 @@
 //! - [`packet`] and [`frames`]: MQTT out and in; [`backoff`]: when to try which broker;
 //! - [`status`]: the events that the member publishes; [`adapter`] keeps the session that carries them;
 //! - [`inbox`]: the events that come, read by [`json_stream`] and picked out by [`collect`]; [`members`] and [`queue`] hold
-//!   what the app is to be told of them.
+//!   what the app is to be told of them;
+//! - [`health`]: the statistics without which the platform takes a member for dead, on a connection of their own.
 //!
 //! # What it promises
 //!
@@ -23,6 +24,7 @@ pub mod backoff;
 pub mod collect;
 pub mod fields;
 pub mod frames;
+pub mod health;
 pub mod inbox;
 pub mod json_stream;
 pub mod members;

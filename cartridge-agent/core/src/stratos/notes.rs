@@ -1,9 +1,14 @@
 //! What the adapter has for the log: few lines, whatever the broker does.
 
 use super::json_stream::Fault;
+use super::settings::Settings;
 use super::status::Status;
 use crate::lifecycle::State;
+use crate::log::Level;
+use crate::machine::milliseconds;
+use crate::text::Message;
 use alloc::collections::VecDeque;
+use core::fmt::Write;
 use core::time::Duration;
 
 /// Lines that wait at most.
@@ -28,6 +33,11 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// True for what only a person can change: said once is enough. Of the others each says that it still lasts.
+    pub const fn lasts(self) -> bool {
+        matches!(self, Trouble::Refused(_) | Trouble::Nonsense)
+    }
+
     /// In words.
     pub const fn words(self) -> &'static str {
         match self {
@@ -51,8 +61,10 @@ impl Trouble {
 pub enum Note {
     /// There is a session with this broker.
     Connected(usize),
-    /// This broker is of no use now; how long until the next is tried.
-    Failed(usize, Trouble, Duration),
+    /// This broker is of no use now; how long until the next is tried, and whether that was told before.
+    Failed(usize, Trouble, Duration, bool),
+    /// The platform's topology has this member in this state, or not at all; it waits to be initialized.
+    Waiting(Option<State>),
     /// The platform knows this member, in this state.
     Known(State),
     /// This event has arrived.
@@ -113,6 +125,60 @@ impl Notes {
     pub fn dropped(&mut self) {
         if !core::mem::replace(&mut self.has_dropped, true) {
             self.push(Note::EventsDropped);
+        }
+    }
+}
+
+impl Note {
+    /// Writes the line to `text`; gives its level.
+    pub fn write(self, settings: &Settings<'_>, text: &mut Message) -> Level {
+        let broker = |index: usize| settings.brokers().get(index).copied().unwrap_or_default();
+        // A text takes what fits and never fails.
+        let _ = match self {
+            Note::Connected(index) => write!(text, "message broker {}: connected", broker(index)),
+            Note::Failed(index, trouble, pause, _) => write!(
+                text,
+                "message broker {} {}; next attempt in {} ms",
+                broker(index),
+                trouble.words(),
+                milliseconds(pause)
+            ),
+            Note::Waiting(state) => write!(
+                text,
+                "waiting for MemberInitializedEvent: the topology has this member as {}",
+                state.map_or("unknown", State::name)
+            ),
+            Note::Known(state) => write!(text, "the platform knows this member as {}", state.name()),
+            Note::Reported(status) => write!(text, "{} delivered", status.name()),
+            Note::Resumed(status, is_heard) => write!(
+                text,
+                "{}, under way when the connection ended, {}",
+                status.name(),
+                if is_heard { "had arrived" } else { "is sent on" }
+            ),
+            Note::LeftOut(event, why, more) => {
+                write!(text, "{event} left out: {why} ({more} more since the last such line)")
+            }
+            Note::TooManyMembers(count) => {
+                write!(
+                    text,
+                    "there are {count} more members than the 256 that the app is told of"
+                )
+            }
+            Note::EventsDropped => text.write_str("the app takes no events: the oldest ones are dropped"),
+            Note::NotSubscribed(index) => write!(
+                text,
+                "message broker {} does not let this user subscribe to every topic: see its access list",
+                broker(index)
+            ),
+        };
+        match self {
+            Note::Connected(_) | Note::Waiting(_) | Note::Known(_) | Note::Reported(_) | Note::Resumed(..) => {
+                Level::Info
+            }
+            Note::Failed(.., true) => Level::Debug,
+            Note::NotSubscribed(_) | Note::Failed(_, Trouble::Refused(_) | Trouble::Nonsense, ..) => Level::Error,
+            _ => Level::Warn,
         }
     }
 }

@@ -21,6 +21,13 @@ pub struct Broker<'a> {
     pub port: u16,
 }
 
+impl fmt::Display for Broker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{open}{}{close}:{}", self.host, self.port)
+    }
+}
+
 /// What the adapter has to know. It has no `Debug`: there is a password in it.
 #[derive(Clone, Copy)]
 pub struct Settings<'a> {
@@ -189,7 +196,7 @@ fn broker<'a>(text: &'a str, port: Option<&str>) -> Option<Broker<'a>> {
         .find_map(|scheme| text.strip_prefix(scheme))
         .unwrap_or(text);
     let (host, own_port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) if rest.is_empty() => (host, None),
+        Some((host, "")) => (host, None),
         Some((host, rest)) => (host, Some(rest.strip_prefix(':')?)),
         None => match text.split_once(':') {
             Some((host, port)) if !port.contains(':') => (host, Some(port)),
