@@ -24,6 +24,11 @@ const KEYS: &str = "PORTS LOG_LEVEL MANAGEMENT_PORT MANAGEMENT_TOKEN DRAIN_SECON
                     CLUSTER_INSTANCE_ID MEMBER_ID INSTANCE_ID NETWORK_PARTITION_ID PARTITION_ID DEPENDENCY_CLUSTER_IDS \
                     mb.urls mb.ip mb.port mb.username mb.password MB_URLS MB_IP MB_PORT MB_USERNAME MB_PASSWORD REPO_URL";
 
+/// The keys of artifacts.
+#[cfg(feature = "artifacts")]
+const ARTIFACT_KEYS: &str = "REPO_USERNAME REPO_PASSWORD REPO_DIGEST CARTRIDGE_KEY MULTITENANT TENANT_ID artifact.clone.retries \
+                             artifact.clone.interval artifact.limit.mib";
+
 /// At most this many DNS servers are passed on.
 const DNS_LIMIT: usize = 3;
 
@@ -135,7 +140,10 @@ impl fmt::Display for BadValue<'_> {
 /// The key of the agent's that whoever wrote `key` may have meant; `None` if it is one, or like none of them.
 pub fn near_miss(key: &str) -> Option<&'static str> {
     let mut near = None;
-    for own in KEYS.split(' ') {
+    let keys = KEYS.split(' ');
+    #[cfg(feature = "artifacts")]
+    let keys = keys.chain(ARTIFACT_KEYS.split(' '));
+    for own in keys {
         if own == key {
             return None;
         }
