@@ -188,9 +188,10 @@ pub fn accepts(port: u16) -> bool {
 
 /// The one way out. An app that has dropped its handle in `main` is about to return from it with a status of its own.
 fn exit(shared: &Shared, status: i32) -> ! {
-    shared.tell(|told| told.terminated = true);
+    // Before `main` is told that it may end the process.
     #[cfg(all(unix, feature = "artifacts"))]
     crate::artifacts::clear();
+    shared.tell(|told| told.terminated = true);
     if shared.leaving.load(Ordering::Acquire) {
         let limit = Instant::now() + LEAVE_TIMEOUT;
         while let left = limit.saturating_duration_since(Instant::now())

@@ -217,8 +217,8 @@ fn refused(place: Place) -> Result<()> {
         ("secure/v2.tgz", "not followed"),
     ] {
         world.update(path, "-1234")?;
-        let name = path.split(['#', '/']).find(|part| part.contains('.')).unwrap_or(path);
-        let line = world.wait_for(&format!("{name} is not taken: "))?;
+        let name = path.split('#').next().unwrap_or(path);
+        let line = world.wait_for(&format!("/{name} is not taken: "))?;
         ensure!(
             line.contains(said) && line.contains("version 1 stays in use"),
             "{path}: {line}"

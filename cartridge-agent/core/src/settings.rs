@@ -29,6 +29,11 @@ const KEYS: &str = "PORTS LOG_LEVEL MANAGEMENT_PORT MANAGEMENT_TOKEN DRAIN_SECON
                     CEP_USERNAME CEP_PASSWORD stats.notifier.interval cep.stats.publisher.enabled \
                     METADATA METADATA_ADDRESS METADATA_SECONDS";
 
+/// The keys of artifacts.
+#[cfg(feature = "artifacts")]
+const ARTIFACT_KEYS: &str = "REPO_USERNAME REPO_PASSWORD REPO_DIGEST CARTRIDGE_KEY MULTITENANT TENANT_ID artifact.clone.retries \
+                             artifact.clone.interval artifact.limit.mib";
+
 /// At most this many DNS servers are passed on.
 const DNS_LIMIT: usize = 3;
 
@@ -140,7 +145,10 @@ impl fmt::Display for BadValue<'_> {
 /// The key of the agent's that whoever wrote `key` may have meant; `None` if it is one, or like none of them.
 pub fn near_miss(key: &str) -> Option<&'static str> {
     let mut near = None;
-    for own in KEYS.split(' ') {
+    let keys = KEYS.split(' ');
+    #[cfg(feature = "artifacts")]
+    let keys = keys.chain(ARTIFACT_KEYS.split(' '));
+    for own in keys {
         if own == key {
             return None;
         }

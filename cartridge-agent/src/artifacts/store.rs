@@ -58,7 +58,7 @@ pub enum Work {
     /// An attempt that is due.
     Attempt(Job),
     /// To drop this version.
-    LetGo(#[allow(dead_code, reason = "it is dropped, not used, but by tests")] ArtifactVersion),
+    LetGo(ArtifactVersion),
 }
 
 /// An attempt that is to be made.

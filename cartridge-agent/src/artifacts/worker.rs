@@ -19,8 +19,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const WORKERS: usize = 4;
 /// How long a thread that was started beside the first waits for more to do.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of stack of each thread.
-const STACK_SIZE: usize = 128 * 1024;
+/// Bytes of stack of each thread: the tables of inflate (43 KiB) pass over it, without optimisation several times. What is not
+/// touched takes no memory.
+const STACK_SIZE: usize = 512 * 1024;
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
@@ -45,11 +46,14 @@ pub fn start(shared: &'static Shared, store: &'static Store) {
 
 fn work(shared: &'static Shared, store: &'static Store, is_first: bool) {
     while let Some(work) = store.next((!is_first).then(|| Instant::now() + PATIENCE)) {
-        if let Work::Attempt(job) = work {
-            if store.is_behind() {
-                start(shared, store);
+        match work {
+            Work::LetGo(version) => drop(version),
+            Work::Attempt(job) => {
+                if store.is_behind() {
+                    start(shared, store);
+                }
+                attempt(shared, store, &job);
             }
-            attempt(shared, store, &job);
         }
     }
     RUNNING.fetch_sub(1, Ordering::Relaxed);
