@@ -4,18 +4,25 @@ use cartridge_agent_core::parameters::{Parameters, SIZE_LIMIT};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
 
-/// Where the member finds the broker: whatever the payload says of another, it is not used.
-const BROKER_KEYS: [&str; 10] = [
+/// Where the member finds the platform, and what it says to be let in: whatever the payload says of another, it is not used.
+const PLATFORM_KEYS: [&str; 17] = [
     "MB_IP",
     "MB_PORT",
     "MB_URLS",
     "MB_USERNAME",
-    "mb.username",
-    "mb.password",
     "MB_PASSWORD",
     "mb.ip",
     "mb.port",
     "mb.urls",
+    "mb.username",
+    "mb.password",
+    "CEP_IP",
+    "CEP_PORT",
+    "CEP_USERNAME",
+    "CEP_PASSWORD",
+    "thrift.receiver.urls",
+    "thrift.server.admin.username",
+    "thrift.server.admin.password",
 ];
 
 /// The member's identifiers.
@@ -58,14 +65,18 @@ impl Identity {
         }
     }
 
-    /// `payload` with all that a platform adds: what it has stays, but for the broker, which is at `broker` for the member.
-    pub fn payload(&self, payload: &[u8], broker: SocketAddr) -> Vec<u8> {
+    /// `payload` with all that a platform adds: what it has stays, but for message broker and event processor, which are at
+    /// `broker` and `cep` for the member.
+    pub fn payload(&self, payload: &[u8], broker: SocketAddr, cep: SocketAddr) -> Vec<u8> {
         // The agent tells what is wrong with such a payload.
         if payload.len() > SIZE_LIMIT {
             return payload.into();
         }
         let (host, port) = (broker.ip().to_string(), broker.port().to_string());
+        let (cep_host, cep_port) = (cep.ip().to_string(), cep.port().to_string());
         let own = [
+            ("CEP_IP", cep_host.as_str()),
+            ("CEP_PORT", cep_port.as_str()),
             ("MB_IP", host.as_str()),
             ("MB_PORT", port.as_str()),
             ("APPLICATION_ID", self.application.as_str()),
@@ -118,7 +129,7 @@ fn object(payload: &[u8]) -> Option<Map<String, Value>> {
 }
 
 fn with_members(mut object: Map<String, Value>, own: &[(&str, &str)]) -> Vec<u8> {
-    for key in BROKER_KEYS {
+    for key in PLATFORM_KEYS {
         object.remove(key);
     }
     for (key, value) in own {
@@ -135,15 +146,15 @@ fn with_items(payload: &[u8], own: &[(&str, &str)]) -> Vec<u8> {
             .trim_ascii()
             .to_vec()
     };
-    let of_broker = |item: &[u8]| BROKER_KEYS.iter().any(|key| key.as_bytes() == key_of(item));
+    let of_platform = |item: &[u8]| PLATFORM_KEYS.iter().any(|key| key.as_bytes() == key_of(item));
     let items = payload.split(|byte| matches!(byte, b',' | b'\n'));
     let mut merged: Vec<Vec<u8>> = items
-        .filter(|item| !item.trim_ascii().is_empty() && !of_broker(item))
+        .filter(|item| !item.trim_ascii().is_empty() && !of_platform(item))
         .map(<[u8]>::to_vec)
         .collect();
     let given = Parameters::new(b"", payload);
     for (key, value) in own {
-        if BROKER_KEYS.contains(key) || given.get(key).is_none() {
+        if PLATFORM_KEYS.contains(key) || given.get(key).is_none() {
             merged.push(format!("{key}={value}").into_bytes());
         }
     }
@@ -158,7 +169,8 @@ mod tests {
 
     fn merged(payload: &[u8]) -> Vec<u8> {
         let identity = Identity::new(DEFAULTS, payload, &[8080], "10.0.2.15");
-        identity.payload(payload, "10.0.2.2:1883".parse().unwrap())
+        let at = |port: u16| SocketAddr::from(([10, 0, 2, 2], port));
+        identity.payload(payload, at(1883), at(7611))
     }
 
     #[test]
@@ -175,16 +187,21 @@ mod tests {
             ("MULTITENANT", "false"),
             ("MB_IP", "10.0.2.2"),
             ("MB_PORT", "1883"),
+            ("CEP_IP", "10.0.2.2"),
+            ("CEP_PORT", "7611"),
         ] {
             assert_eq!(parameters.get(key), Some(value), "{key}");
         }
     }
 
     #[test]
-    fn a_broker_of_the_payload_is_replaced_without_a_word_twice() {
-        let text = merged(b"MB_IP=broker.example.org,MB_PORT=8883,mb.urls=a:1,MB_PASSWORD=x,PORTS=80");
+    fn a_platform_of_the_payload_is_replaced_without_a_word_twice() {
+        let text = merged(b"MB_IP=h,MB_PORT=8883,mb.urls=a:1,MB_PASSWORD=x,PORTS=80,thrift.receiver.urls=h:7711");
         let text = String::from_utf8(text).unwrap();
-        assert!(text.starts_with("PORTS=80,MB_IP=10.0.2.2,MB_PORT=1883,"), "{text}");
+        assert!(
+            text.starts_with("PORTS=80,CEP_IP=10.0.2.2,CEP_PORT=7611,MB_IP=10.0.2.2,MB_PORT=1883,"),
+            "{text}"
+        );
         assert_eq!(text.matches("MB_").count(), 2, "{text}");
     }
 

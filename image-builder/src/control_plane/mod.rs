@@ -1,13 +1,14 @@
 //! `--control-plane local`: a message broker and a stand-in for Apache Stratos, so that a member's whole life can be watched on one
 //! machine, with nothing to install.
 //!
-//! - [`broker`]: MQTT, sans-IO;
+//! - [`broker`]: MQTT, sans-IO; [`cep`]: the event processor that takes health statistics;
 //! - [`standin`]: what Stratos would say and refuse, sans-IO, with [`member`] (its states), [`topology`] and [`identity`] (who the
 //!   member is);
 //! - [`server`]: sockets and time for both;
 //! - [`view`]: what is shown of it; [`console`]: what may be typed.
 
 mod broker;
+mod cep;
 mod console;
 mod identity;
 mod member;
@@ -99,10 +100,12 @@ impl ControlPlane {
             host,
             member: place.seen_from_member(host),
         };
-        let server =
-            Server::start(standin, first, show).map_err(Error::io("start a message broker on", "127.0.0.1"))?;
-        let broker = place.seen_from_member(server.address());
-        let payload = identity.payload(payload, broker);
+        let server = Server::start(standin, first, show).map_err(Error::io("start a platform on", "127.0.0.1"))?;
+        let (broker, cep) = (
+            place.seen_from_member(server.broker()),
+            place.seen_from_member(server.cep()),
+        );
+        let payload = identity.payload(payload, broker, cep);
         Ok(Self { server, payload })
     }
 

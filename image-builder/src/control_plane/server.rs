@@ -3,6 +3,7 @@
 //! The listening socket and all connections go with [`Server`].
 
 use super::broker::{Broker, Effect, Message, Number};
+use super::cep::{self, Connections, Health};
 use super::console::Command;
 use super::member::State;
 use super::standin::{Action, Standin};
@@ -13,7 +14,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -33,18 +34,59 @@ enum Input {
     Closed(Number),
     Command(Command),
     Show(View),
+    /// A connection to the event processor, to be ended with all others.
+    Told(Weak<TcpStream>),
+    Health(Result<Health, String>),
     Launched,
     Ended,
     Quit,
 }
 
-/// A broker with a platform behind it, on a free port of 127.0.0.1. Dropping it frees the port.
+/// Message broker and event processor of a platform, on free ports of 127.0.0.1. Dropping it frees the ports.
 pub struct Server {
-    address: SocketAddr,
-    listener: Arc<TcpListener>,
+    broker: Socket,
+    cep: Socket,
     inputs: SyncSender<Input>,
     threads: Vec<JoinHandle<()>>,
     standing: Arc<Standing>,
+}
+
+/// A socket that accepts connections.
+struct Socket {
+    address: SocketAddr,
+    listener: Arc<TcpListener>,
+}
+
+impl Socket {
+    fn open() -> io::Result<Self> {
+        let listener = Arc::new(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?);
+        let address = listener.local_addr()?;
+        Ok(Self { address, listener })
+    }
+
+    /// Does `serve` with each connection, in a thread of its own, until [`Socket::end`] or until it says so by `false`.
+    fn accept(&self, mut serve: impl FnMut(TcpStream) -> bool + Send + 'static) -> JoinHandle<()> {
+        let listener = self.listener.clone();
+        thread::spawn(move || {
+            loop {
+                match listener.accept() {
+                    Ok((stream, _)) => {
+                        if !serve(stream) {
+                            return;
+                        }
+                    }
+                    // One connection gave up before it was accepted, which is none of the others' business.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(_) => return,
+                }
+            }
+        })
+    }
+
+    /// Wakes the thread that waits for connections.
+    fn end(&self) {
+        let _ = rustix::net::shutdown(&self.listener, End::Both);
+    }
 }
 
 /// A way to send commands from another thread.
@@ -83,9 +125,8 @@ impl Server {
         first: impl FnOnce(SocketAddr) -> View,
         mut show: impl FnMut(&View) + Send + 'static,
     ) -> io::Result<Self> {
-        let listener = Arc::new(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?);
-        let address = listener.local_addr()?;
-        show(&first(address));
+        let (broker, cep) = (Socket::open()?, Socket::open()?);
+        show(&first(broker.address));
         let (inputs, queue) = sync_channel(INPUT_LIMIT);
         let standing = Arc::new(Standing::default());
         let hub = Hub {
@@ -94,30 +135,35 @@ impl Server {
             show,
             began: Instant::now(),
             outputs: HashMap::new(),
+            tellers: Vec::new(),
             inputs: inputs.clone(),
             standing: standing.clone(),
             connections: 0,
         };
-        let (socket, to_hub) = (listener.clone(), inputs.clone());
-        let accept = move || {
-            // Ended by the end of the socket; an error of one connection is none of the others'.
-            while let Ok((stream, _)) = socket.accept() {
-                if to_hub.send(Input::Connected(stream)).is_err() {
-                    return;
-                }
-            }
-        };
+        let (to_hub, told) = (inputs.clone(), inputs.clone());
+        let connections = Connections::default();
+        let threads = vec![
+            broker.accept(move |stream| to_hub.send(Input::Connected(stream)).is_ok()),
+            cep.accept(move |stream| listen(stream, &connections, &told)),
+            thread::spawn(move || hub.run(queue)),
+        ];
         Ok(Self {
-            address,
-            listener,
+            broker,
+            cep,
             inputs,
-            threads: vec![thread::spawn(accept), thread::spawn(move || hub.run(queue))],
+            threads,
             standing,
         })
     }
 
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where the message broker is.
+    pub fn broker(&self) -> SocketAddr {
+        self.broker.address
+    }
+
+    /// Where the event processor is.
+    pub fn cep(&self) -> SocketAddr {
+        self.cep.address
     }
 
     pub fn commander(&self) -> Commander {
@@ -159,8 +205,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.inputs.send(Input::Quit);
-        // Wakes the thread that waits for connections.
-        let _ = rustix::net::shutdown(&self.listener, End::Both);
+        self.broker.end();
+        self.cep.end();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -180,6 +226,8 @@ struct Hub<F> {
     show: F,
     began: Instant,
     outputs: HashMap<Number, Output>,
+    /// Connections to the event processor.
+    tellers: Vec<Weak<TcpStream>>,
     inputs: SyncSender<Input>,
     standing: Arc<Standing>,
     /// So many there were, which numbers them.
@@ -211,6 +259,9 @@ impl<F: FnMut(&View)> Hub<F> {
             drop(output.packets);
             let _ = output.stream.shutdown(Shutdown::Read);
         }
+        for stream in self.tellers.iter().filter_map(Weak::upgrade) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     fn take(&mut self, input: Input) {
@@ -221,6 +272,11 @@ impl<F: FnMut(&View)> Hub<F> {
             Input::Closed(number) => self.broker.closed(number),
             Input::Command(command) => self.standin.command(command),
             Input::Show(view) => (self.show)(&view),
+            Input::Told(stream) => {
+                self.tellers.retain(|other| other.strong_count() > 0);
+                self.tellers.push(stream);
+            }
+            Input::Health(told) => self.standin.health(told, since),
             Input::Launched => self.standin.launched(since),
             Input::Ended => self.standin.ended(since),
             Input::Quit => {}
@@ -284,6 +340,23 @@ impl<F: FnMut(&View)> Hub<F> {
             }),
         }
     }
+}
+
+/// Serves a connection to the event processor in a thread of its own; false when there is nobody to tell any more.
+fn listen(stream: TcpStream, connections: &Connections, inputs: &SyncSender<Input>) -> bool {
+    let Some(counted) = connections.add() else {
+        return true;
+    };
+    let stream = Arc::new(stream);
+    if inputs.send(Input::Told(Arc::downgrade(&stream))).is_err() {
+        return false;
+    }
+    let inputs = inputs.clone();
+    thread::spawn(move || {
+        let _counted = counted;
+        cep::serve(&stream, |told| inputs.send(Input::Health(told)).is_ok());
+    });
+    true
 }
 
 /// Starts the threads of a connection; gives where its packets go.

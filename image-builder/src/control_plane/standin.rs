@@ -3,6 +3,7 @@
 //! Sans-IO: messages in, messages and lines out. Topics and JSON are those of Stratos 4.1; what the real server refuses is
 //! refused here.
 
+use super::cep::Health;
 use super::console::{Command, HELP};
 use super::identity::Identity;
 use super::member::{Report, State, Verdict};
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 /// The cloud controller sends the complete topology so often.
 pub const TOPOLOGY_INTERVAL: Duration = Duration::from_secs(60);
+/// Stratos gives up a member of whose health it has not heard for so long.
+pub const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// Tenants known at the same time.
 const TENANT_LIMIT: usize = 1000;
 const STATUS_TOPIC: &str = "instance/status/";
@@ -33,6 +36,10 @@ pub struct Standin {
     heard: bool,
     tenants: Vec<(i64, String)>,
     next_topology: Duration,
+    /// The percentage of the first of two figures, until the second comes.
+    memory: f64,
+    /// When the member is given up; only while it is Active.
+    given_up: Option<Duration>,
     actions: Vec<Action>,
 }
 
@@ -47,6 +54,8 @@ impl Standin {
             heard: false,
             tenants: Vec::new(),
             next_topology: TOPOLOGY_INTERVAL,
+            memory: 0.0,
+            given_up: None,
             actions: Vec::new(),
         };
         let mut created = standin.event_of_addresses();
@@ -103,13 +112,69 @@ impl Standin {
 
     /// When to call [`Standin::tick`].
     pub fn wake(&self) -> Duration {
-        self.next_topology
+        self.given_up
+            .map_or(self.next_topology, |given_up| given_up.min(self.next_topology))
     }
 
     pub fn tick(&mut self, now: Duration) {
         if now >= self.next_topology {
             self.next_topology = now + TOPOLOGY_INTERVAL;
             self.send_topology();
+        }
+        if self.given_up.is_some_and(|given_up| now >= given_up) {
+            self.given_up = None;
+            let (member, silent) = (self.who.member.clone(), SILENCE_LIMIT);
+            self.show(View::Faulty { member, silent });
+        }
+    }
+
+    /// What somebody told the event processor, or why that was not understood.
+    pub fn health(&mut self, told: Result<Health, String>, now: Duration) {
+        let checked = told.and_then(|health| self.check_health(&health).map(|()| health));
+        let health = match checked {
+            Ok(health) => health,
+            Err(why) => {
+                let event = "health statistics".into();
+                return self.show(View::Refused { event, why });
+            }
+        };
+        if self.state == State::Active {
+            self.given_up = Some(now + SILENCE_LIMIT);
+        }
+        if health.description == "memory_consumption" {
+            self.memory = health.value;
+        } else {
+            let (member, memory, load) = (health.member, self.memory, health.value);
+            let at = now;
+            self.show(View::Health {
+                member,
+                memory,
+                load,
+                at,
+            });
+        }
+    }
+
+    fn check_health(&self, health: &Health) -> Result<(), String> {
+        let who = &self.who;
+        for (name, value, known) in [
+            ("cluster_id", &health.cluster, &who.cluster),
+            ("cluster_instance_id", &health.cluster_instance, &who.cluster_instance),
+            (
+                "network_partition_id",
+                &health.network_partition,
+                &who.network_partition,
+            ),
+            ("member_id", &health.member, &who.member),
+            ("partition_id", &health.partition, &who.partition),
+        ] {
+            if value != known {
+                return Err(format!("{name} {value:?} is unknown; the member's is {known:?}"));
+            }
+        }
+        match health.description.as_str() {
+            "memory_consumption" | "load_average" => Ok(()),
+            other => Err(format!("there is no figure {other:?}")),
         }
     }
 
@@ -255,6 +320,7 @@ impl Standin {
 
     fn enter(&mut self, state: State, now: Duration) {
         self.state = state;
+        self.given_up = (state == State::Active).then_some(now + SILENCE_LIMIT);
         self.topology.entered(&self.who, state);
         self.show_state(now);
     }

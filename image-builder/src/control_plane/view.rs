@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Something worth a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum View {
     /// The broker accepts connections: at `host` on this machine, at `member` for the member.
     Broker { host: SocketAddr, member: SocketAddr },
@@ -14,6 +14,15 @@ pub enum View {
     State { member: String, state: State, at: Duration },
     /// The member ended in `state`, without having said that it would.
     EndedEarly { member: String, state: State },
+    /// What the member told of its health: memory used, and load, both in percent.
+    Health {
+        member: String,
+        memory: f64,
+        load: f64,
+        at: Duration,
+    },
+    /// The member has told nothing of its health for so long that the real platform would replace it.
+    Faulty { member: String, silent: Duration },
     /// An event was not taken.
     Refused { event: String, why: String },
     /// Something was sent because the user asked for it, or could not be.
@@ -34,6 +43,13 @@ impl View {
             View::EndedEarly { member, state } => {
                 format!("{member} ended while it was {state}: it had not left in order")
             }
+            View::Health {
+                member, memory, load, ..
+            } => format!("{member} uses {memory:.1} % of its memory, load average {load:.1} %"),
+            View::Faulty { member, silent } => {
+                let seconds = silent.as_secs();
+                format!("{member} has sent no health statistics for {seconds} s: Stratos would replace it")
+            }
             View::Refused { event, why } => format!("refused {event}: {why}"),
             View::Note(text) => text.clone(),
         };
@@ -47,8 +63,18 @@ impl View {
                 json!({"platform": "broker", "address": host.to_string(), "member_address": member.to_string()})
             }
             View::State { member, state, at } => {
-                let ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-                json!({"platform": "state", "member": member, "state": state.name(), "ms": ms})
+                json!({"platform": "state", "member": member, "state": state.name(), "ms": ms(at)})
+            }
+            View::Health {
+                member,
+                memory,
+                load,
+                at,
+            } => {
+                json!({"platform": "health", "member": member, "memory_percent": memory, "load_percent": load, "ms": ms(at)})
+            }
+            View::Faulty { member, silent } => {
+                json!({"platform": "faulty", "member": member, "silent_ms": ms(silent)})
             }
             View::EndedEarly { member, state } => {
                 json!({"platform": "ended_early", "member": member, "state": state.name()})
@@ -58,6 +84,10 @@ impl View {
         };
         value.to_string()
     }
+}
+
+fn ms(time: &Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

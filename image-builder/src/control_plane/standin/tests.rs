@@ -184,3 +184,61 @@ fn a_developer_tries_artifacts_and_tenants() {
     assert_eq!(bodies.last().unwrap().1, json!({"tenants": []}));
     assert_eq!(bodies.len(), 6);
 }
+
+fn figure(description: &str, value: f64) -> Health {
+    let text = String::from;
+    Health {
+        cluster: text("hello.local.domain"),
+        cluster_instance: text("local-application-1"),
+        network_partition: text("local-network-partition"),
+        member: text("hello-1"),
+        partition: text("local-partition"),
+        description: text(description),
+        value,
+    }
+}
+
+#[test]
+fn health_is_shown_in_one_line_and_a_member_that_tells_nothing_of_it_is_given_up() {
+    let mut standin = standin();
+    standin.launched(Duration::ZERO);
+    send(&mut standin, Report::Started, &report(Report::Started), 0);
+    assert_eq!(standin.wake(), TOPOLOGY_INTERVAL);
+    send(&mut standin, Report::Activated, &report(Report::Activated), 0);
+    let second = Duration::from_secs;
+    standin.health(Ok(figure("memory_consumption", 20.0)), second(14));
+    standin.health(Ok(figure("load_average", 1.5)), second(15));
+    let stranger = Health {
+        member: "x".into(),
+        ..figure("load_average", 1.0)
+    };
+    standin.health(Ok(stranger), second(16));
+    standin.health(Ok(figure("temperature", 1.0)), second(17));
+    standin.health(Err("it is no call".into()), second(18));
+    let shown = |standin: &mut Standin| -> Vec<View> {
+        let actions = standin.take_actions().into_iter();
+        let views = actions.filter_map(|action| match action {
+            Action::Show(View::State { .. }) | Action::Publish { .. } => None,
+            Action::Show(view) => Some(view),
+        });
+        views.collect()
+    };
+    let views = shown(&mut standin);
+    assert_eq!(
+        views[0].text(),
+        "platform: hello-1 uses 20.0 % of its memory, load average 1.5 %"
+    );
+    assert!(views[1..].iter().all(|view| matches!(view, View::Refused { .. })) && views.len() == 4);
+    standin.tick(second(74));
+    assert!(shown(&mut standin).is_empty());
+    standin.tick(second(75));
+    standin.tick(second(76));
+    let silent = SILENCE_LIMIT;
+    assert_eq!(
+        shown(&mut standin),
+        [View::Faulty {
+            member: "hello-1".into(),
+            silent
+        }]
+    );
+}
