@@ -191,7 +191,7 @@ impl Cartridge {
         Shutdown { shared: self.shared }
     }
 
-    /// What the control plane has for the app; nothing without a control plane.
+    /// What the control plane and the platform have for the app, in one stream.
     pub fn events(&self) -> Events {
         Events::new(self.shared)
     }

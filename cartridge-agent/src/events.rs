@@ -1,60 +1,246 @@
 //! What the control plane has for the app: a bounded queue between the agent and whoever listens in the app.
+//!
+//! The queue comes into being with the first [`Events`]: until then events wait in the adapter, and an app that never asks
+//! has nothing of this in its image.
 
 use crate::shared::{Shared, lock};
 use cartridge_agent_core::control::{self, ControlPlane};
+use futures_core::Stream;
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::pin::Pin;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-/// An event with texts of its own.
-pub type Event = control::Event<String>;
+/// A member of the own cluster, or of one it depends on.
+pub type Member = control::Member<String>;
+/// A tenant of a multi-tenant cartridge.
+pub type Tenant = control::Tenant<String>;
+/// Where a version of the artifact is to be fetched.
+pub type Artifact = control::Artifact<String>;
+
+/// What the app is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A member of the own cluster, or of one it depends on, is as told here now.
+    Member(Member),
+    /// This tenant is served from now on.
+    TenantSubscribed(Tenant),
+    /// This tenant is served no more.
+    TenantRemoved(Tenant),
+    /// This tenant has signed off from the application: what is kept for it is to go.
+    SignUpRemoved(Tenant),
+    /// There is a new version of the artifact.
+    ArtifactUpdated(Artifact),
+    /// Launch parameters have changed.
+    ConfigurationChanged,
+    /// A stop was asked for, by whomever: the app's work is cut off at this time. It is the last event.
+    ShutdownRequested(Instant),
+}
+
+impl From<control::Event<&str>> for Event {
+    fn from(event: control::Event<&str>) -> Self {
+        match event.map(str::to_owned) {
+            control::Event::Member(member) => Event::Member(member),
+            control::Event::TenantSubscribed(tenant) => Event::TenantSubscribed(tenant),
+            control::Event::TenantRemoved(tenant) => Event::TenantRemoved(tenant),
+            control::Event::SignUpRemoved(tenant) => Event::SignUpRemoved(tenant),
+            control::Event::ArtifactUpdated(artifact) => Event::ArtifactUpdated(artifact),
+            // The core's enum may grow: what this crate does not know is of the kind "look again".
+            _ => Event::ConfigurationChanged,
+        }
+    }
+}
 
 /// Events that wait for the app; further ones wait in the adapter.
 const WAITING: usize = 64;
 
-static QUEUE: Mutex<VecDeque<Event>> = Mutex::new(VecDeque::new());
-static ARRIVED: Condvar = Condvar::new();
+/// Tasks that wait at most; the oldest is woken, for nothing, when there are more.
+const TASKS: usize = 64;
 
-/// Moves events from the control plane to the app as long as there is room; whoever takes one wakes the agent.
-pub fn pass_on(plane: &mut impl ControlPlane) {
-    // Known when a control plane without events is compiled: nothing is left of this then.
-    if plane.event().is_none() {
-        return;
-    }
-    let mut queue = lock(&QUEUE);
-    while queue.len() < WAITING
-        && let Some(event) = plane.event()
-    {
-        queue.push_back(event.map(str::to_owned));
-        plane.event_taken();
-    }
-    ARRIVED.notify_all();
+/// What the agent's thread hands events to: nothing, until the app asks for them.
+#[derive(Default)]
+pub struct Listeners(OnceLock<Hooks>);
+
+struct Hooks {
+    pass_on: fn(&mut dyn ControlPlane),
+    wake: fn(),
 }
 
-/// The events of the control plane for the app, in order, each to one taker. Those that came before there was a taker wait.
-#[derive(Clone, Copy)]
+impl Listeners {
+    /// Moves events from the control plane to the app as long as there is room; whoever takes one wakes the agent.
+    pub fn pass_on(&self, plane: &mut impl ControlPlane) {
+        if let Some(hooks) = self.0.get() {
+            (hooks.pass_on)(plane);
+        }
+    }
+
+    /// Has those who wait look for a shutdown.
+    pub fn tell(&self) {
+        if let Some(hooks) = self.0.get() {
+            (hooks.wake)();
+        }
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<Event>,
+    tasks: VecDeque<Waker>,
+    /// Someone has the last event.
+    is_over: bool,
+}
+
+static QUEUE: Mutex<Option<Queue>> = Mutex::new(None);
+static ARRIVED: Condvar = Condvar::new();
+
+fn pass_on(plane: &mut dyn ControlPlane) {
+    let mut guard = lock(&QUEUE);
+    let queue = guard.get_or_insert_default();
+    let before = queue.events.len();
+    while queue.events.len() < WAITING
+        && let Some(event) = plane.event()
+    {
+        queue.events.push_back(event.into());
+        plane.event_taken();
+    }
+    if queue.events.len() > before {
+        let tasks = std::mem::take(&mut queue.tasks);
+        drop(guard);
+        wake(tasks);
+    }
+}
+
+fn wake_all() {
+    let tasks = lock(&QUEUE).as_mut().map(|queue| std::mem::take(&mut queue.tasks));
+    wake(tasks.unwrap_or_default());
+}
+
+/// Wakes everyone, without the lock: what a task does then is its own affair.
+fn wake(tasks: VecDeque<Waker>) {
+    ARRIVED.notify_all();
+    for task in tasks {
+        task.wake();
+    }
+}
+
+/// The events for the app, in order, each to one taker: of the control plane, and at the end
+/// [`Event::ShutdownRequested`]. Those that came before there was a taker wait; of members only what they are now.
+///
+/// It is an iterator and a [`Stream`], both of which end after the last event.
+#[derive(Clone)]
 pub struct Events {
     shared: &'static Shared,
 }
 
 impl Events {
     pub(crate) fn new(shared: &'static Shared) -> Self {
+        shared.listeners.0.get_or_init(|| Hooks {
+            pass_on,
+            wake: wake_all,
+        });
+        // Events may be waiting in the adapter.
+        shared.wake_agent();
         Events { shared }
+    }
+
+    /// The next event; `None` after the last one.
+    pub fn wait(&self) -> Option<Event> {
+        self.wait_until(None)
     }
 
     /// The next event, waited for until `limit` has passed; `None` if there was none by then.
     pub fn wait_timeout(&self, limit: Duration) -> Option<Event> {
-        let queue = ARRIVED.wait_timeout_while(lock(&QUEUE), limit, |queue| queue.is_empty());
-        let event = queue.unwrap_or_else(PoisonError::into_inner).0.pop_front();
-        if event.is_some() {
-            // There is room again.
-            self.shared.wake_agent();
-        }
-        event
+        // A time that cannot be told does not pass.
+        self.wait_until(Instant::now().checked_add(limit))
     }
 
     /// The next event if there is one now.
     pub fn take(&self) -> Option<Event> {
-        self.wait_timeout(Duration::ZERO)
+        let event = self.pop(lock(&QUEUE).get_or_insert_default());
+        self.made_room(event)
+    }
+
+    fn wait_until(&self, limit: Option<Instant>) -> Option<Event> {
+        let mut guard = lock(&QUEUE);
+        let event = loop {
+            let queue = guard.get_or_insert_default();
+            let event = self.pop(queue);
+            if event.is_some() || queue.is_over {
+                break event;
+            }
+            guard = match limit.map(|limit| limit.saturating_duration_since(Instant::now())) {
+                None => ARRIVED.wait(guard).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => break None,
+                Some(left) => {
+                    ARRIVED
+                        .wait_timeout(guard, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+        };
+        drop(guard);
+        self.made_room(event)
+    }
+
+    fn pop(&self, queue: &mut Queue) -> Option<Event> {
+        let event = queue.events.pop_front();
+        if event.is_some() || queue.is_over {
+            return event;
+        }
+        let deadline = self.shared.told().deadline?;
+        queue.is_over = true;
+        // Whoever else waits is done, too.
+        ARRIVED.notify_all();
+        Some(Event::ShutdownRequested(deadline))
+    }
+
+    fn made_room(&self, event: Option<Event>) -> Option<Event> {
+        if event.is_some() {
+            self.shared.wake_agent();
+        }
+        event
+    }
+}
+
+impl Iterator for Events {
+    type Item = Event;
+
+    /// Waits for the next event.
+    fn next(&mut self) -> Option<Event> {
+        self.wait()
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        let mut guard = lock(&QUEUE);
+        let queue = guard.get_or_insert_default();
+        let event = self.pop(queue);
+        if event.is_some() || queue.is_over {
+            let tasks = if queue.is_over {
+                std::mem::take(&mut queue.tasks)
+            } else {
+                VecDeque::new()
+            };
+            drop(guard);
+            tasks.into_iter().for_each(Waker::wake);
+            return Poll::Ready(self.made_room(event));
+        }
+        // Under the lock: what arrives from now on wakes it.
+        let mut oldest = None;
+        if !queue.tasks.iter().any(|task| task.will_wake(context.waker())) {
+            oldest = (queue.tasks.len() == TASKS).then(|| queue.tasks.pop_front()).flatten();
+            queue.tasks.push_back(context.waker().clone());
+        }
+        drop(guard);
+        if let Some(oldest) = oldest {
+            oldest.wake();
+        }
+        Poll::Pending
     }
 }

@@ -3,14 +3,17 @@
 //! Each link has a thread that connects and reads, and one that writes. They hand what happened to the agent's thread, through
 //! a bounded queue, and wake it; it tells the adapter. One piece at a time is being written for each link. A link that is
 //! replaced is told from its successor by its number: what a late thread still says of it is dropped.
+//!
+//! (The queues are a lock and a condition each, which the agent has anyway: std's channels are three kinds of queue in one
+//! type, and took 6 KB of every image.)
 
 use crate::runner;
-use crate::shared::Shared;
+use crate::shared::{Shared, lock};
 use cartridge_agent_core::control::{ControlPlane, Peer};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long connecting to one address may take.
@@ -29,8 +32,7 @@ const WAITING: usize = 8;
 pub struct Links {
     shared: &'static Shared,
     links: Vec<Link>,
-    happened: Receiver<Happened>,
-    tell: SyncSender<Happened>,
+    happened: Arc<Happenings>,
 }
 
 /// Who is connected to.
@@ -45,16 +47,60 @@ struct Link {
 }
 
 struct Up {
-    stream: Arc<TcpStream>,
-    writer: SyncSender<Vec<u8>>,
+    line: Arc<Line>,
     is_writing: bool,
 }
 
 impl Drop for Up {
     fn drop(&mut self) {
         // Ends what its threads wait for.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.line.stream.shutdown(Shutdown::Both);
+        self.line.close();
     }
+}
+
+/// A connection, and the piece to be written to it next.
+struct Line {
+    stream: TcpStream,
+    next: Mutex<Next>,
+    changed: Condvar,
+}
+
+/// What the writing thread is to do.
+enum Next {
+    Wait,
+    Write(Vec<u8>),
+    End,
+}
+
+impl Line {
+    fn put(&self, next: Next) {
+        *lock(&self.next) = next;
+        self.changed.notify_one();
+    }
+
+    fn close(&self) {
+        self.put(Next::End);
+    }
+
+    /// The next piece, waited for; `None` at the end.
+    fn piece(&self) -> Option<Vec<u8>> {
+        let mut next = lock(&self.next);
+        loop {
+            match std::mem::replace(&mut *next, Next::Wait) {
+                Next::Write(piece) => return Some(piece),
+                Next::End => return None,
+                Next::Wait => next = self.changed.wait(next).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+/// What happened, oldest first.
+#[derive(Default)]
+struct Happenings {
+    waiting: Mutex<VecDeque<Happened>>,
+    has_room: Condvar,
 }
 
 struct Happened {
@@ -64,29 +110,49 @@ struct Happened {
 }
 
 enum What {
-    Connected(Arc<TcpStream>, SyncSender<Vec<u8>>),
+    Connected(Arc<Line>),
     Received(Vec<u8>),
     Written(usize),
     /// It could not be made, or it ended.
     Ended,
 }
 
+impl Happenings {
+    /// Waits for room. The agent makes some whenever it is woken, which is before this waits.
+    #[inline(never)]
+    fn put(&self, happened: Happened) {
+        let mut waiting = lock(&self.waiting);
+        while waiting.len() >= WAITING {
+            waiting = self.has_room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.push_back(happened);
+    }
+
+    #[inline(never)]
+    fn take(&self) -> Option<Happened> {
+        let happened = lock(&self.waiting).pop_front();
+        if happened.is_some() {
+            self.has_room.notify_one();
+        }
+        happened
+    }
+}
+
 impl Links {
     pub fn new(shared: &'static Shared, count: usize) -> Self {
-        let (tell, happened) = sync_channel(WAITING);
         Links {
             shared,
             links: (0..count).map(|_| Link::default()).collect(),
-            happened,
-            tell,
+            happened: Arc::default(),
         }
     }
 
     /// Tells the adapter what happened, and does what it wants. True if there was something to tell: it may have commands
     /// then.
+    #[inline(never)]
     pub fn step(&mut self, plane: &mut impl ControlPlane) -> bool {
         let mut has_told = false;
-        while let Ok(happened) = self.happened.try_recv() {
+        while let Some(happened) = self.happened.take() {
             self.tell(happened, plane);
             has_told = true;
         }
@@ -105,13 +171,15 @@ impl Links {
         let now = self.shared.now();
         let slot = &mut self.links[link];
         if slot.number != number {
+            if let What::Connected(line) = what {
+                line.close();
+            }
             return;
         }
         match what {
-            What::Connected(stream, writer) => {
+            What::Connected(line) => {
                 slot.up = Some(Up {
-                    stream,
-                    writer,
+                    line,
                     is_writing: false,
                 });
                 plane.connected(link, true, now);
@@ -133,6 +201,7 @@ impl Links {
     }
 
     /// Closes and connects as the adapter wants it; false if there is no thread to do it.
+    #[inline(never)]
     fn follow(&mut self, link: usize, peer: Option<Peer<'_>>) -> bool {
         let slot = &mut self.links[link];
         let has = slot.wanted.as_ref().map(|(host, port)| Peer { host, port: *port });
@@ -145,7 +214,7 @@ impl Links {
         if let Some((host, port)) = slot.wanted.clone() {
             let teller = Teller {
                 shared: self.shared,
-                tell: self.tell.clone(),
+                happened: Arc::clone(&self.happened),
                 link,
                 number: slot.number,
             };
@@ -154,14 +223,14 @@ impl Links {
         true
     }
 
+    #[inline(never)]
     fn send(&mut self, link: usize, bytes: &[u8]) {
         if let Some(up) = &mut self.links[link].up
             && !up.is_writing
             && !bytes.is_empty()
         {
-            let piece = bytes[..bytes.len().min(PIECE)].to_vec();
-            // Without a writer the link has ended, which is being told.
-            up.is_writing = up.writer.try_send(piece).is_ok();
+            up.line.put(Next::Write(bytes[..bytes.len().min(PIECE)].to_vec()));
+            up.is_writing = true;
         }
     }
 }
@@ -170,14 +239,17 @@ impl Links {
 #[derive(Clone)]
 struct Teller {
     shared: &'static Shared,
-    tell: SyncSender<Happened>,
+    happened: Arc<Happenings>,
     link: usize,
     number: u32,
 }
 
 impl Teller {
+    #[inline(never)]
     fn tell(&self, what: What) {
-        let _ = self.tell.send(Happened {
+        // The agent may have to make room first.
+        self.shared.wake_agent();
+        self.happened.put(Happened {
             link: self.link,
             number: self.number,
             what,
@@ -188,11 +260,12 @@ impl Teller {
     /// Connects, and reads until the end.
     fn read_from(self, host: &str, port: u16) {
         // Why it ended does not matter to an adapter: it tries again, or the next peer.
-        let _ = self.connect(host, port).and_then(|stream| self.read(&stream));
+        let _ = self.connect(host, port).and_then(|line| self.read(&line.stream));
         self.tell(What::Ended);
     }
 
-    fn connect(&self, host: &str, port: u16) -> io::Result<Arc<TcpStream>> {
+    #[inline(never)]
+    fn connect(&self, host: &str, port: u16) -> io::Result<Arc<Line>> {
         let mut failed = ErrorKind::AddrNotAvailable.into();
         for address in (host, port).to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
@@ -203,23 +276,27 @@ impl Teller {
         Err(failed)
     }
 
-    fn start_writer(&self, stream: TcpStream) -> io::Result<Arc<TcpStream>> {
+    #[inline(never)]
+    fn start_writer(&self, stream: TcpStream) -> io::Result<Arc<Line>> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
-        let stream = Arc::new(stream);
-        let (writer, pieces) = sync_channel::<Vec<u8>>(1);
-        let (to, teller) = (Arc::clone(&stream), self.clone());
+        let line = Arc::new(Line {
+            stream,
+            next: Mutex::new(Next::Wait),
+            changed: Condvar::new(),
+        });
+        let (to, teller) = (Arc::clone(&line), self.clone());
         let write = move || {
-            for piece in pieces {
-                if (&*to).write_all(&piece).is_err() {
+            while let Some(piece) = to.piece() {
+                if (&to.stream).write_all(&piece).is_err() {
                     return teller.tell(What::Ended);
                 }
                 teller.tell(What::Written(piece.len()));
             }
         };
         runner::spawn("agent-writer", self.shared, write).ok_or(ErrorKind::OutOfMemory)?;
-        self.tell(What::Connected(Arc::clone(&stream), writer));
-        Ok(stream)
+        self.tell(What::Connected(Arc::clone(&line)));
+        Ok(line)
     }
 
     fn read(&self, mut stream: &TcpStream) -> io::Result<()> {

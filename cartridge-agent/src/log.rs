@@ -129,7 +129,8 @@ fn keep(ring: &mut Vec<u8>, line: &[u8]) {
     ring.extend_from_slice(line);
 }
 
-fn now() -> Timestamp {
+/// The wall clock; 1970 where there is none.
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(
         since

@@ -2,8 +2,8 @@
 
 use crate::links::Links;
 use crate::shared::{Base, Shared};
-use crate::{events, log};
-use cartridge_agent_core::control::{ControlPlane, Standalone};
+use crate::{figures, log, plane};
+use cartridge_agent_core::control::ControlPlane;
 use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::log::Level;
 use cartridge_agent_core::machine::{Action, Machine, milliseconds};
@@ -26,10 +26,9 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The `network` file is short.
 const NETWORK_FILE_LIMIT: usize = 4096;
 
-/// Starts the life of the member under its control plane. (There is one so far. Where the payload names another, this is the
-/// place to choose: a `&'static mut dyn ControlPlane` is one too.)
+/// Starts the life of the member under its control plane.
 pub fn start(shared: &'static Shared) {
-    live(shared, Standalone::default());
+    live(shared, plane::choose(shared));
 }
 
 /// Takes the member through its first states, and leaves the rest to a thread of the agent's own.
@@ -129,16 +128,19 @@ impl<C: ControlPlane> Member<C> {
                 Action::Report(note) => log::agent(note.level(), format_args!("{note}"), &[]),
                 Action::CheckNetwork => machine.network(network(shared)),
                 Action::Probe(port) => machine.probed(port, accepts(port)),
-                Action::TellApp(deadline) => shared.tell(|told| told.deadline = Some(shared.started + deadline)),
+                Action::TellApp(deadline) => {
+                    shared.tell(|told| told.deadline = Some(shared.started + deadline));
+                    shared.listeners.tell();
+                }
                 Action::Wait(until) => {
                     // The first condition is known when a control plane without links is compiled.
                     if machine.plane().links() > 0
                         && let Some(links) = links
-                        && links.step(machine.plane())
+                        && (links.step(machine.plane()) | figures::answer(shared, machine.plane()))
                     {
                         continue;
                     }
-                    events::pass_on(machine.plane());
+                    shared.listeners.pass_on(machine.plane());
                     return Next::Wait(until);
                 }
                 Action::Exit(status) => return Next::Exit(status),

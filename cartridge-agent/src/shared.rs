@@ -3,6 +3,7 @@
 //! wait for [`Told`]: twice in its life, for a few instructions, and at worst as long as the app's other threads take turns. With a
 //! control plane that has events there is the lock of their queue as well, as briefly, for each of them.
 
+use crate::events::Listeners;
 use crate::files::Files;
 use crate::instance::Instance;
 use cartridge_agent_core::lifecycle::State;
@@ -46,6 +47,7 @@ pub struct Shared {
     pub answered: AtomicU32,
     told: Mutex<Told>,
     changed: Condvar,
+    pub listeners: Listeners,
 }
 
 /// What the app is told.
@@ -160,6 +162,7 @@ impl Shared {
             answered: AtomicU32::new(0),
             told: Mutex::default(),
             changed: Condvar::new(),
+            listeners: Listeners::default(),
         }
     }
 

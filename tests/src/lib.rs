@@ -3,6 +3,7 @@
 
 pub mod clients;
 pub mod cloud;
+pub mod databridge;
 pub mod guest;
 pub mod host;
 pub mod image;

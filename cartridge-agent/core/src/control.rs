@@ -8,7 +8,10 @@
 //! Which one a member has is decided at run time: the machine takes any, also a `&mut dyn ControlPlane`. With a type that has
 //! no links, as [`Standalone`], the driver's code for links is not in the image at all.
 
+pub use crate::figures::Figures;
 use crate::lifecycle::State;
+use crate::log::Level;
+use crate::text::Message;
 use core::fmt;
 use core::time::Duration;
 
@@ -211,6 +214,23 @@ pub trait ControlPlane {
     fn sent(&mut self, link: usize, count: usize, now: Duration) {
         let _ = (link, count, now);
     }
+
+    /// True if the driver is to tell [`ControlPlane::figures`] now. [`ControlPlane::wake`] has the time for it.
+    fn wants_figures(&self, now: Duration) -> bool {
+        let _ = now;
+        false
+    }
+
+    /// The figures that were wanted.
+    fn figures(&mut self, figures: Figures, now: Duration) {
+        let _ = (figures, now);
+    }
+
+    /// Writes the next line to log to `text` and gives its level; `None` when there is none now.
+    fn note(&mut self, text: &mut Message) -> Option<Level> {
+        let _ = text;
+        None
+    }
 }
 
 /// A control plane that is chosen at run time.
@@ -265,6 +285,18 @@ impl<C: ControlPlane + ?Sized> ControlPlane for &mut C {
 
     fn sent(&mut self, link: usize, count: usize, now: Duration) {
         (**self).sent(link, count, now);
+    }
+
+    fn wants_figures(&self, now: Duration) -> bool {
+        (**self).wants_figures(now)
+    }
+
+    fn figures(&mut self, figures: Figures, now: Duration) {
+        (**self).figures(figures, now);
+    }
+
+    fn note(&mut self, text: &mut Message) -> Option<Level> {
+        (**self).note(text)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The cartridge agent without I/O: bytes and time in, actions out.
 //!
-//! Everything here is `no_std`, allocates nothing, never blocks and never panics on input from outside, so the same
+//! Everything here is `no_std`, allocates nothing (but for `stratos`, within stated bounds), never blocks and never panics on input from outside, so the same
 //! code runs in a virtual machine, in a Linux process, in unit tests and under a fuzzer. The driver (crate
 //! `cartridge-agent`) owns threads, sockets, files and the clock, and does what the core says:
 //!
@@ -8,6 +8,7 @@
 //! - [`metadata`] asks a cloud's metadata service for the payload;
 //! - [`machine`] is the life cycle of a member: readiness, ordered stop, drain deadline;
 //! - [`control`] is the seam for control planes (who says when a member may start, and who is told of its states);
+//! - `stratos` (a feature) is the adapter for Apache Stratos, [`figures`] what any control plane is told of the member's health;
 //! - [`http`], [`management`] and [`metrics`] are the management endpoint;
 //! - [`log`] makes JSON lines, [`time`] their time stamps, [`network`] the words of the guest's `network` file.
 //!
@@ -18,10 +19,13 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "stratos")]
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
 pub mod control;
+pub mod figures;
 pub mod http;
 pub mod json;
 pub mod lifecycle;
@@ -34,5 +38,7 @@ pub mod network;
 pub mod parameters;
 pub mod payload;
 pub mod settings;
+#[cfg(feature = "stratos")]
+pub mod stratos;
 pub mod text;
 pub mod time;

@@ -26,12 +26,15 @@ pub struct Figures<'a> {
 
 /// The figures of the `stats` file for readers of /metrics: a line each, as [`Metric::of`] takes them.
 const KNOWN: &str = "memory_total_bytes gauge Memory of the machine.
+memory_used_bytes gauge Memory in use.
 memory_free_bytes gauge Memory in use by nobody.
 kernel_heap_bytes gauge Heap of the kernel.
 program_heap_bytes gauge Heap of the program.
 stack_bytes gauge Stacks of all threads.
 threads gauge Threads that exist.
 uptime_ns gauge Time since the machine started.
+load1_hundredths gauge Threads that ran or could, averaged over a minute.
+cpu_ns counter Time the processor worked.
 idle_ns counter Time without work.
 network_received_frames counter Frames received.
 network_received_bytes counter Bytes received.
@@ -49,10 +52,11 @@ const HOLDS: &str = "holds gauge Guards for work in flight.";
 const LOG_LINES: &str = "log_lines counter Lines logged.";
 
 /// A metric, shown by its name: names of figures that end in `_ns` are nanoseconds and are shown in seconds, Prometheus'
-/// base unit; names of counters end in `_total`.
+/// base unit; those that end in `_hundredths` are shown as what they are hundredths of; names of counters end in `_total`.
 struct Metric {
     name: &'static str,
     seconds: bool,
+    hundredths: bool,
     kind: &'static str,
     help: &'static str,
 }
@@ -63,10 +67,12 @@ impl Metric {
     fn of(line: &'static str) -> Self {
         let (figure, rest) = line.split_once(' ').unwrap_or_default();
         let (kind, help) = rest.split_once(' ').unwrap_or_default();
-        let name = figure.strip_suffix("_ns");
+        let seconds = figure.strip_suffix("_ns");
+        let hundredths = figure.strip_suffix("_hundredths");
         Metric {
-            name: name.unwrap_or(figure),
-            seconds: name.is_some(),
+            name: seconds.or(hundredths).unwrap_or(figure),
+            seconds: seconds.is_some(),
+            hundredths: hundredths.is_some(),
             kind,
             help,
         }
@@ -161,10 +167,12 @@ fn sample(out: &mut dyn Write, metric: &Metric, label: &str, label_value: &str, 
     if !label.is_empty() {
         write!(out, "{{{label}=\"{label_value}\"}}")?;
     }
-    if metric.seconds {
-        return writeln!(out, " {}.{:09}", value / NANOSECONDS, value % NANOSECONDS);
-    }
-    writeln!(out, " {value}")
+    let (unit, digits) = match metric {
+        Metric { seconds: true, .. } => (NANOSECONDS, 9),
+        Metric { hundredths: true, .. } => (100, 2),
+        _ => return writeln!(out, " {value}"),
+    };
+    writeln!(out, " {}.{:0digits$}", value / unit, value % unit)
 }
 
 /// A label's value: backslash and quote are escaped. (A line end would be too; launch parameters have none.)
@@ -201,7 +209,10 @@ mod tests {
 
     #[test]
     fn figures_have_help_type_and_base_units() {
-        let page = page("memory_total_bytes 8388608\nuptime_ns 2000000001\nquux 3\nthreads x\nthreads 5\nthreads 6\n");
+        let page = page(
+            "memory_total_bytes 8388608\nuptime_ns 2000000001\nquux 3\nthreads x\nthreads 5\nthreads 6\n\
+                         load1_hundredths 1205\ncpu_ns 1\n",
+        );
         for line in [
             "cartridge_info{name=\"he\\\"l\\\\lo\",version=\"0.1.0\"} 1",
             "cartridge_lifecycle_state{state=\"Active\"} 1",
@@ -213,6 +224,10 @@ mod tests {
             "cartridge_memory_total_bytes 8388608",
             "cartridge_uptime_seconds 2.000000001",
             "cartridge_threads 5",
+            "# TYPE cartridge_load1 gauge",
+            "cartridge_load1 12.05",
+            "# TYPE cartridge_cpu_seconds_total counter",
+            "cartridge_cpu_seconds_total 0.000000001",
         ] {
             assert!(page.lines().any(|it| it == line), "no {line} in\n{page}");
         }

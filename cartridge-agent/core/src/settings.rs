@@ -22,7 +22,9 @@ pub const TOKEN_MAX: usize = 256;
 
 /// The agent's own keys.
 const KEYS: &str = "PORTS LOG_LEVEL MANAGEMENT_PORT MANAGEMENT_TOKEN DRAIN_SECONDS port.check.timeout ADDRESS GATEWAY DNS \
-                    ADDRESS6 GATEWAY6 MTU METADATA METADATA_ADDRESS METADATA_SECONDS CARTRIDGE_NAME CARTRIDGE_VERSION";
+                    ADDRESS6 GATEWAY6 MTU METADATA METADATA_ADDRESS METADATA_SECONDS CARTRIDGE_NAME CARTRIDGE_VERSION \
+                    CONTROL_PLANE APPLICATION_ID SERVICE_NAME CLUSTER_ID CLUSTER_INSTANCE_ID MEMBER_ID INSTANCE_ID NETWORK_PARTITION_ID PARTITION_ID DEPENDENCY_CLUSTER_IDS \
+                    mb.urls mb.ip mb.port mb.username mb.password MB_URLS MB_IP MB_PORT MB_USERNAME MB_PASSWORD REPO_URL";
 
 /// At most this many DNS servers are passed on.
 const DNS_LIMIT: usize = 3;
@@ -323,7 +325,7 @@ fn parts(what: &'static str) -> (&'static str, &'static str, &'static str) {
 
 /// A port from 1 to 65535.
 #[inline(never)]
-fn port_number(value: &str) -> Option<u16> {
+pub(crate) fn port_number(value: &str) -> Option<u16> {
     decimal(value)
         .and_then(|number| u16::try_from(number).ok())
         .filter(|port| *port != 0)

@@ -2,4 +2,5 @@
 
 mod lifecycle;
 mod management;
+mod stratos;
 mod support;

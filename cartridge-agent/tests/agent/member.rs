@@ -3,7 +3,7 @@
 //! `LISTEN=8080|8081` ports to accept connections on, `LISTEN_AFTER=MS` how long after the start, and `THEN=` one of `wait`
 //! (for a stop, then return), `ignore` (stops), `compute` (on every thread, for ever), `hold` (work for `HOLD=MS` after a stop),
 //! `return`, `fail`, `panic`, `stop`, `drop` (its handle on another thread), `crash` (the thread with its handle), `lock` (standard output, for ever), `detach` (from the cartridge), `close` (its
-//! ports after a second).
+//! ports after a second), `events` (writes each of them to the log).
 
 use cartridge_agent::Cartridge;
 use std::io::{Error, Result};
@@ -48,6 +48,11 @@ fn main() -> Result<()> {
         "detach" => {
             cartridge.detach();
             ignore();
+        }
+        "events" => {
+            for event in cartridge.events() {
+                cartridge_agent::log!(Info, "event {event:?}");
+            }
         }
         "return" => {}
         "fail" => return Err(Error::other("on purpose")),

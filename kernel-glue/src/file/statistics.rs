@@ -6,8 +6,8 @@ use crate::{clock, memory, net, thread};
 use core::fmt::{self, Write};
 
 /// In the order of the figures.
-const NAMES: &str = "memory_total_bytes memory_free_bytes kernel_heap_bytes program_heap_bytes stack_bytes threads \
-    idle_ns uptime_ns network_received_frames network_received_bytes network_sent_frames network_sent_bytes \
+const NAMES: &str = "memory_total_bytes memory_used_bytes memory_free_bytes kernel_heap_bytes program_heap_bytes stack_bytes \
+    threads load1_hundredths cpu_ns idle_ns uptime_ns network_received_frames network_received_bytes network_sent_frames network_sent_bytes \
     network_dropped_frames connections";
 
 #[inline(never)] // its array would be on the stack of every opening of a file
@@ -17,11 +17,14 @@ pub fn text() -> Result<Vec<u8>> {
     let frames = net::counters();
     let values = [
         memory.total,
+        memory.total.saturating_sub(memory.free),
         memory.free,
         memory.kernel_heap_used,
         memory.program_heap_used,
         memory.stacks_backed,
         scheduler.threads as u64,
+        scheduler.load_hundredths,
+        scheduler.busy_ns,
         scheduler.idle_ns,
         clock::now(),
         frames.received_frames,

@@ -1,11 +1,12 @@
 //! Threads: preemptive, with priorities, wait channels and futexes.
 //!
 //! - `scheduler` decides who runs; `waiting` is channels, deadlines and futexes; `life` is spawn, exit and join.
-//! - `queue`, `timers` and `channels` are the lists they work with, tested on the host.
+//! - `queue`, `timers` and `channels` are the lists they work with, and `load` is the load average, tested on the host.
 //! - One CPU. A switch happens only inside the critical section; each thread has its own depth of it, kept across switches.
 //! - There is no idle thread: the thread that finds nothing to run polls the devices and halts on its own stack.
 
 pub mod channels;
+pub mod load;
 pub mod queue;
 pub mod timers;
 
@@ -39,4 +40,8 @@ pub struct Statistics {
     pub threads: usize,
     /// Nanoseconds the CPU was halted.
     pub idle_ns: u64,
+    /// Nanoseconds it was not.
+    pub busy_ns: u64,
+    /// The load average of the last minute, in hundredths of a thread.
+    pub load_hundredths: u64,
 }

@@ -1,6 +1,7 @@
 //! Who runs: two first-in-first-out queues (High before Normal), time slices, polling, idling.
 
 use super::channels::Node;
+use super::load::Load;
 use super::queue::{Linked, Queue};
 use super::timers::{NOWHERE, Sleeper, Timers};
 use super::{Priority, Statistics};
@@ -86,6 +87,9 @@ impl Linked for NonNull<Thread> {
 pub(super) struct Scheduler {
     high: Queue<NonNull<Thread>>,
     normal: Queue<NonNull<Thread>>,
+    /// How many are in the two queues.
+    ready: u32,
+    load: Load,
     pub current: *mut Thread,
     /// Every thread, newest first.
     pub all: *mut Thread,
@@ -105,6 +109,8 @@ pub(super) struct Scheduler {
 pub(super) static SCHEDULER: Guarded<Scheduler> = Guarded::new(Scheduler {
     high: Queue::new(),
     normal: Queue::new(),
+    ready: 0,
+    load: Load::new(),
     current: null_mut(),
     all: null_mut(),
     count: 0,
@@ -133,9 +139,13 @@ pub fn set_poller(poller: &'static dyn Poller) {
 
 pub fn statistics() -> Statistics {
     let _critical = critical::enter();
+    let now = clock::now();
+    scheduler().count_load(now, true);
     Statistics {
         threads: scheduler().count,
         idle_ns: scheduler().idle,
+        busy_ns: now.saturating_sub(scheduler().idle),
+        load_hundredths: scheduler().load.hundredths(),
     }
 }
 
@@ -202,6 +212,7 @@ impl Scheduler {
         unsafe {
             (*thread).state = State::Ready;
             let priority = (*thread).priority;
+            self.ready += 1;
             let (queue, entry) = (self.queue(priority), NonNull::new_unchecked(thread));
             if turn_over {
                 queue.push(entry)
@@ -215,7 +226,15 @@ impl Scheduler {
     }
 
     fn next(&mut self) -> Option<*mut Thread> {
-        self.high.pop().or_else(|| self.normal.pop()).map(NonNull::as_ptr)
+        let thread = self.high.pop().or_else(|| self.normal.pop())?;
+        self.ready -= 1;
+        Some(thread.as_ptr())
+    }
+
+    /// Until now, those in the queues were ready and, if one `runs`, it was too. Whatever else was done was done for one at least.
+    fn count_load(&mut self, now: u64, runs: bool) {
+        let threads = self.ready + u32::from(runs);
+        self.load.count(now, threads.max(1).into());
     }
 
     fn none_ready(&self) -> bool {
@@ -228,8 +247,9 @@ impl Scheduler {
     }
 }
 
-/// Polls the devices and wakes the threads whose deadline has come; answers what time it is.
-fn poll() -> u64 {
+/// Polls the devices and wakes the threads whose deadline has come; answers what time it is. The current thread `runs`, unless
+/// it has blocked or is queued.
+fn poll(runs: bool) -> u64 {
     ATTENTION.store(0, Relaxed);
     scheduler().switches = 0;
     reserve::refill();
@@ -238,6 +258,7 @@ fn poll() -> u64 {
     }
     crate::power::announce_stop();
     let now = clock::now();
+    scheduler().count_load(now, runs);
     while let Some(thread) = scheduler().timers.expired(now) {
         // SAFETY: only living, blocked threads have a deadline.
         unsafe {
@@ -267,8 +288,9 @@ fn idle() {
             apic::forget();
         }
         interrupts::sleep(|| apic::arm_by(deadline));
-        let slept = clock::now() - before;
-        scheduler().idle += slept;
+        let after = clock::now();
+        scheduler().idle += after - before;
+        scheduler().load.count(after, 0);
         clock::refine();
     }
 }
@@ -278,7 +300,7 @@ fn idle() {
 pub(super) fn schedule() {
     scheduler().switches += 1;
     if scheduler().switches >= SWITCHES_BETWEEN_POLLS || scheduler().none_ready() {
-        let now = poll();
+        let now = poll(false);
         begin_slice(now);
     } else {
         // The caller's own deadline may be nearer than what the timer is armed for.
@@ -289,7 +311,7 @@ pub(super) fn schedule() {
             Some(thread) => break thread,
             None => idle(),
         }
-        let now = poll();
+        let now = poll(false);
         if !scheduler().none_ready() {
             begin_slice(now);
         }
@@ -344,7 +366,7 @@ pub extern "C" fn preempted() {
 /// Sees to what an interrupt may have been about. With `fair`, threads of the running one's priority have their turn when its
 /// own is over.
 fn attend(fair: bool) {
-    let now = poll();
+    let now = poll(true);
     clock::refine();
     let outranked = scheduler().outranked();
     let turn_over = fair && (outranked || now >= scheduler().slice_end);
