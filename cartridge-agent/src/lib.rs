@@ -44,7 +44,6 @@
 //! | `METADATA` | which metadata service to ask for the payload: `auto`, `openstack`, `ec2`, `off` | `auto` |
 //! | `METADATA_ADDRESS` | its IP address, with a port or without | 169.254.169.254, then IPv6 |
 //! | `METADATA_SECONDS` | how long to wait for it, 1 to 3600 | 120 |
-//!
 //! | `CONTROL_PLANE` | `stratos`, `none`, or `auto`: `stratos` if there is a broker and the identifiers of a member | `auto` |
 //! | `mb.urls` or `MB_URLS` | message brokers as `HOST:PORT`, separated by `\|`, at most 8; IPv6 as `[::1]:1883` | none |
 //! | `mb.ip`, `mb.port` or `MB_IP`, `MB_PORT` | the message broker, if there is no list | none, 1883 |
