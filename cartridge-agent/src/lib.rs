@@ -115,7 +115,7 @@ pub use app::{Cartridge, Hold, Shutdown, start};
 pub use cartridge_agent_core::lifecycle::State;
 pub use cartridge_agent_core::log::Level;
 pub use cartridge_agent_core::parameters::Parameters;
-pub use events::{Artifact, Event, Events, Member, Tenant};
+pub use events::{Artifact, Event, Events, EventsIter, Member, Tenant};
 pub use log::log_line;
 
 /// Writes a line to the cartridge's log: a [`Level`], then as in `format!`.
