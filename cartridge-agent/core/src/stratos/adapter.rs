@@ -219,8 +219,8 @@ impl<'a> Stratos<'a> {
         self.close();
         if self.purpose == Purpose::Leave {
             // Nobody waits longer for a broker to forget.
-            self.phase = Phase::Over;
-            return;
+            self.sessions &= !(1 << self.broker);
+            return self.leave();
         }
         let count = self.settings.brokers().len();
         let mut pause = if was_good {
@@ -250,11 +250,22 @@ impl<'a> Stratos<'a> {
     /// The connection was closed as it should be.
     fn part(&mut self) {
         self.close();
-        self.phase = match self.purpose {
-            // The session is forgotten: nothing is left of the member.
-            Purpose::Leave if self.sessions == 0 => Phase::Over,
-            _ => Phase::Idle(self.now + AT_ONCE),
-        };
+        match self.purpose {
+            Purpose::Leave => self.leave(),
+            _ => self.phase = Phase::Idle(self.now + AT_ONCE),
+        }
+    }
+
+    /// Has the next broker forget the session, until nothing is left of the member.
+    fn leave(&mut self) {
+        if self.sessions == 0 {
+            self.phase = Phase::Over;
+            return;
+        }
+        if self.sessions & 1 << self.broker == 0 {
+            self.broker = self.sessions.trailing_zeros() as usize;
+        }
+        self.phase = Phase::Idle(self.now + AT_ONCE);
     }
 
     /// Says that the connection is to end.
@@ -287,7 +298,7 @@ impl<'a> Stratos<'a> {
         match self.purpose {
             Purpose::Forget => self.disconnect(Purpose::Serve),
             Purpose::Leave => {
-                self.sessions = 0;
+                self.sessions &= !bit;
                 self.disconnect(Purpose::Leave);
             }
             // It would mistake new packets for those of the life before.

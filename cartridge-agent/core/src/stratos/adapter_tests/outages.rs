@@ -266,3 +266,37 @@ fn status_events_wait_for_the_platform_and_not_for_ever() {
     let said = world.said();
     assert_eq!(World::published(&said, "Maintenance"), 1, "{said:?}");
 }
+
+#[test]
+fn every_broker_that_had_a_session_is_told_to_forget_it() {
+    for is_reachable in [true, false] {
+        let mut world = World::new("MB_URLS=a|b,MEMBER_ID=m,CLUSTER_ID=c");
+        world.accept(false);
+        world.pass(Duration::from_secs(11));
+        world.answers_pings = true;
+        // The first broker is left for the second.
+        world.drop_link();
+        world.pass(Duration::from_secs(1));
+        world.accept(false);
+        world.said();
+        world.is_reachable = is_reachable;
+        world.enter(State::InMaintenance);
+        world.enter(State::ReadyToShutDown);
+        assert_eq!(world.said(), ["DISCONNECT"]);
+        world.drop_link();
+        world.pass(Duration::from_millis(100));
+        if is_reachable {
+            for _ in 0..2 {
+                assert_eq!(world.said(), ["CONNECT m flags 2 keep-alive 60"]);
+                assert!(!world.plane.is_heard());
+                world.accept(false);
+                assert_eq!(world.said(), ["DISCONNECT"]);
+                world.drop_link();
+                world.pass(Duration::from_millis(100));
+            }
+        }
+        assert!(world.plane.is_heard());
+        let hosts: Vec<_> = world.attempts.iter().map(|(_, host)| host.as_str()).collect();
+        assert_eq!(hosts, ["a", "b", "b", "a"]);
+    }
+}
