@@ -98,6 +98,8 @@ pub struct Stratos<'a> {
     trouble: [Option<Trouble>; BROKER_LIMIT],
     /// The brokers that have a session of this life, a bit each.
     sessions: u8,
+    /// The brokers that were told to forget the session of the life before.
+    forgotten: u8,
     /// What is to be sent.
     out: Vec<u8>,
     /// The last packet identifier.
@@ -142,6 +144,7 @@ impl<'a> Stratos<'a> {
             broker: 0,
             trouble: [None; BROKER_LIMIT],
             sessions: 0,
+            forgotten: 0,
             out: Vec::new(),
             last_packet: 0,
             up_since: Duration::ZERO,
@@ -296,13 +299,18 @@ impl<'a> Stratos<'a> {
         }
         let bit = 1 << self.broker;
         match self.purpose {
-            Purpose::Forget => self.disconnect(Purpose::Serve),
+            Purpose::Forget => {
+                self.forgotten |= bit;
+                self.disconnect(Purpose::Serve);
+            }
             Purpose::Leave => {
                 self.sessions &= !bit;
                 self.disconnect(Purpose::Leave);
             }
-            // It would mistake new packets for those of the life before.
-            Purpose::Serve if has_session && self.sessions & bit == 0 => self.disconnect(Purpose::Forget),
+            // It would mistake new packets for those of the life before. (One that says so even after that is believed.)
+            Purpose::Serve if has_session && (self.sessions | self.forgotten) & bit == 0 => {
+                self.disconnect(Purpose::Forget);
+            }
             Purpose::Serve => {
                 self.sessions |= bit;
                 self.begin_session(has_session);

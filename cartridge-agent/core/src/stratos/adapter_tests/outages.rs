@@ -202,6 +202,25 @@ fn a_session_of_a_life_before_is_forgotten_first() {
 }
 
 #[test]
+fn a_broker_that_always_has_a_session_is_told_once_to_forget_it() {
+    let mut world = World::new(PAYLOAD);
+    for _ in 0..100 {
+        world.accept(true);
+        world.pass(Duration::from_millis(10));
+        world.drop_link();
+        world.pass(Duration::from_secs(1));
+    }
+    let said = world.said();
+    let forgets = said.iter().filter(|packet| *packet == CONNECT_CLEAN).count();
+    assert_eq!(forgets, 1);
+    assert!(
+        said.contains(&"SUBSCRIBE topology/#:0".to_string()),
+        "it serves all the same"
+    );
+    assert!(world.attempts.len() < 15, "{} attempts in 100 s", world.attempts.len());
+}
+
+#[test]
 fn a_refusal_is_told_in_words_and_never_with_the_password() {
     for (code, words) in [
         (1, "MQTT 3.1.1"),
