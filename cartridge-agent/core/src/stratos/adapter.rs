@@ -45,11 +45,14 @@ const CLOSE: Duration = Duration::from_millis(500);
 /// A session that lasted this long was a good one: what ends it is a new trouble, not the old.
 const GOOD: Duration = Duration::from_secs(10);
 
-/// What is not taken from us in time is too much: a broker that makes us answer without reading.
-const OUT_LIMIT: usize = 16 * 1024;
+/// Bytes that wait to be sent: several status events. What makes us answer without reading the answers is given up.
+const OUT_LIMIT: usize = 8 * 1024;
 
-/// Its own topology comes whole every minute: what is lost does not matter, and what a member missed would be too much. The others
-/// wait in the session (QoS 1).
+/// How long a message may take and keep answers back: a topology of 5 MB at 400 kbit/s.
+const MESSAGE: Duration = Duration::from_secs(120);
+
+/// The topology comes whole every minute: what is lost does not matter, and all that a member missed would be too much (QoS 0). The
+/// others wait in the session (QoS 1).
 const FIRST_TOPICS: [(&str, u8); 1] = [("topology/#", 0)];
 const OTHER_TOPICS: [(&str, u8); 3] = [("instance/#", 1), ("tenant/#", 1), ("application/signup/#", 1)];
 
@@ -105,6 +108,8 @@ pub struct Stratos<'a> {
     /// The last packet identifier.
     last_packet: u16,
     up_since: Duration,
+    /// When the message began that is not complete yet.
+    message_since: Option<Duration>,
     ping_at: Duration,
     /// The broker answers the PINGREQ by this time.
     pong_until: Option<Duration>,
@@ -148,6 +153,7 @@ impl<'a> Stratos<'a> {
             out: Vec::new(),
             last_packet: 0,
             up_since: Duration::ZERO,
+            message_since: None,
             ping_at: Duration::ZERO,
             pong_until: None,
             answer_until: None,
@@ -197,7 +203,7 @@ impl<'a> Stratos<'a> {
     fn tick_up(&mut self) {
         let now = self.now;
         let is_due = |time: Option<Duration>| time.is_some_and(|time| now >= time);
-        if is_due(self.pong_until) || is_due(self.answer_until) || self.out.len() > OUT_LIMIT {
+        if is_due(self.pong_until) || is_due(self.answer_until) {
             return self.fail(Trouble::Silent);
         }
         if now >= self.ping_at {
@@ -248,6 +254,7 @@ impl<'a> Stratos<'a> {
         self.out.clear();
         self.inbox.interrupt();
         (self.pong_until, self.answer_until, self.gate) = (None, None, None);
+        self.message_since = None;
     }
 
     /// The connection was closed as it should be.
@@ -346,6 +353,14 @@ impl<'a> Stratos<'a> {
     fn subscribe(&mut self, topics: &[(&str, u8)]) {
         let packet = self.next_packet();
         packet::subscribe(&mut self.out, packet, topics);
+    }
+
+    /// Answers a packet of the broker's, unless it has not taken the answers before.
+    fn acknowledge(&mut self, kind: u8, packet: u16) {
+        if self.out.len() > OUT_LIMIT {
+            return self.fail(Trouble::Silent);
+        }
+        packet::acknowledge(&mut self.out, kind, packet);
     }
 
     fn request(&mut self, topic: &str) {

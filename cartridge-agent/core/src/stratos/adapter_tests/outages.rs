@@ -6,6 +6,7 @@ use crate::lifecycle::State;
 use core::time::Duration;
 use std::format;
 use std::string::ToString;
+use std::vec;
 use std::vec::Vec;
 
 /// Where the connection may end while a status event is under way.
@@ -177,12 +178,50 @@ fn a_broker_that_is_silent_is_given_up() {
 fn a_large_message_does_not_look_like_silence() {
     let mut world = World::active();
     world.pass(Duration::from_secs(29));
-    let message = message("topology/CompleteTopologyEvent", &[b' '; 200], 0);
+    let message = message("topology/CompleteTopologyEvent", &[b' '; 70], 0);
     for byte in message {
         world.send(&[byte]);
         world.pass(Duration::from_secs(1));
     }
     assert_eq!(world.attempts.len(), 1);
+}
+
+#[test]
+fn a_message_without_end_does_not_keep_a_member_silent() {
+    let mut world = World::active();
+    world.enter(State::InMaintenance);
+    world.send(&[0x30, 0xff, 0xff, 0x7f, 0, 1, b't']);
+    for _ in 0..200 {
+        world.pass(Duration::from_secs(1));
+        world.send(b" ");
+    }
+    assert!(world.attempts.len() > 1 && world.log.iter().any(|line| line.contains("does not answer")));
+}
+
+#[test]
+fn a_broker_that_takes_no_answers_is_given_up_before_they_are_many() {
+    for packet in [message("t", b"", 2), vec![0x50, 2, 0x12, 0x34]] {
+        let mut world = World::active();
+        let flood = packet.repeat(4096 / packet.len());
+        let mut most = 0;
+        for _ in 0..1000 {
+            // Nothing of what there is to send is taken.
+            world.plane.receive(0, &flood, world.now);
+            most = most.max(world.plane.to_send(0).len());
+        }
+        assert!(most < 10_000, "{most}");
+        assert!(world.plane.peer(0).is_none(), "given up");
+    }
+}
+
+#[test]
+fn an_event_is_not_complete_before_it_was_received() {
+    let mut world = World::active();
+    world.enter(State::InMaintenance);
+    world.pubcomp();
+    assert!(!world.plane.outbox.is_empty());
+    world.answer_status();
+    assert!(world.plane.outbox.is_empty());
 }
 
 #[test]
