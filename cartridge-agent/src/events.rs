@@ -95,7 +95,7 @@ impl Listeners {
             if is_full && self.0.get().is_some() {
                 return;
             }
-            let for_app = (!artifacts::intercept(&event)).then(|| Event::from(event));
+            let for_app = (!artifacts::intercept(&event, |tenant| plane.domain(tenant))).then(|| Event::from(event));
             plane.event_taken();
             if let Some(event) = for_app {
                 let mut guard = lock(&QUEUE);
