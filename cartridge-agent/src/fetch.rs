@@ -2,7 +2,9 @@
 
 use cartridge_agent_core::http::client::{Exchange, Fault, REDIRECT_LIMIT, Request, is_redirect, redirected};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+#[cfg(any(feature = "artifacts", test))]
+use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The most that is read in one piece, in bytes.
@@ -54,7 +56,7 @@ pub fn fetch(
 ///
 /// # Errors
 /// As [`fetch`]; [`Fault::NoName`] when the name has no address.
-#[allow(dead_code, reason = "archives have names in their URLs; metadata services have none")]
+#[cfg(any(feature = "artifacts", test))]
 pub fn ask(request: &Request<'_>, limits: &Limits, sink: &mut dyn FnMut(&[u8]) -> bool) -> Result<Exchange, Fault> {
     let addresses = (request.url.host, request.url.port).to_socket_addrs();
     let addresses: Vec<_> = addresses.map_err(|_| Fault::NoName)?.collect();

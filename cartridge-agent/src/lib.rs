@@ -22,7 +22,8 @@
 //!
 //! # Parameters
 //!
-//! Launch-params text, `KEY=VALUE,KEY=VALUE` (see [`Parameters`]). The agent's own keys, with what holds without them:
+//! Launch-params text, `KEY=VALUE,KEY=VALUE` (see [`Parameters`]), or a JSON object. The agent's own keys, with what holds without
+//! them:
 //!
 //! | key | meaning | default |
 //! |---|---|---|
@@ -35,7 +36,14 @@
 //! | `ADDRESS6`, `GATEWAY6` | static IPv6 address with prefix, gateway | as the network advertises |
 //! | `DNS` | at most 3 DNS servers separated by `\|`, asked first | the network's |
 //! | `MTU` | largest packet in bytes, 576 to 9000 | the network's |
-//!
+//! | `thrift.receiver.urls` | receivers of health statistics (Stratos' CEP) as `HOST:PORT` or `tcp://HOST:PORT`, separated by `\|`; without TLS | `CEP_IP` and `CEP_PORT` |
+//! | `CEP_IP`, `CEP_PORT` | the one receiver | none: no health statistics; port 7611 |
+//! | `thrift.server.admin.username`, `thrift.server.admin.password` | whom to log in as there; also `CEP_USERNAME`, `CEP_PASSWORD` | `admin`, `admin` |
+//! | `stats.notifier.interval` | seconds between health statistics, 1 to 3600 | 15 |
+//! | `cep.stats.publisher.enabled` | `false`: no health statistics | `true` |
+//! | `METADATA` | which metadata service to ask for the payload: `auto`, `openstack`, `ec2`, `off` | `auto` |
+//! | `METADATA_ADDRESS` | its IP address, with a port or without | 169.254.169.254, then IPv6 |
+//! | `METADATA_SECONDS` | how long to wait for it, 1 to 3600 | 120 |
 //! | `CONTROL_PLANE` | `stratos`, `none`, or `auto`: `stratos` if there is a broker and the identifiers of a member | `auto` |
 //! | `mb.urls` or `MB_URLS` | message brokers as `HOST:PORT`, separated by `\|`, at most 8; IPv6 as `[::1]:1883` | none |
 //! | `mb.ip`, `mb.port` or `MB_IP`, `MB_PORT` | the message broker, if there is no list | none, 1883 |
@@ -58,10 +66,27 @@
 //! A bad value is reported in the log and replaced by the default; it never stops the cartridge. Every other key is the
 //! app's; one that is nearly a key of the agent's is reported too.
 //!
+//! # Payload
+//!
+//! The first of these that is there:
+//!
+//! 1. the file `payload` of the platform (below): nobody is asked;
+//! 2. user-data of the metadata service (feature `metadata`). `METADATA=auto` asks one only in a machine that says it is in OpenStack
+//!    (then at its own paths, else at EC2's) or in EC2; `openstack` and `ec2` ask that one anywhere, and a payload at hand then holds where
+//!    the service's says nothing. The network is brought up by what is known so far, and configured anew if the payload
+//!    says so;
+//! 3. nothing: the defaults hold.
+//!
+//! A service is asked in a thread of its own: 3 s for a connection, 10 s for a request, again after faults that may pass, in pauses that
+//! grow from 0.5 to 8 s, for METADATA_SECONDS. What it says, also that there is no user-data, is kept and not asked for again. At most
+//! 65,535 bytes are read. [`Cartridge::instance`] has the rest of what it says; `INSTANCE_ID`, unless the payload has it, is the service's
+//! identifier of the instance.
+//!
 //! # Platform
 //!
 //! The agent meets its platform only in the files of the folder that the environment variable `CARTRIDGE_DIR` names:
-//! `payload`, `defaults`, `log`, `stats`, `power`, `priority`, `network`. Each may be absent; under plain `cargo run` all are.
+//! `payload`, `defaults`, `platform`, `entropy`, `log`, `stats`, `power`, `priority`, `network`. Each may be absent; under plain
+//! `cargo run` all are.
 //!
 //! # Control plane
 //!
@@ -112,12 +137,16 @@ mod artifacts;
 mod events;
 #[cfg(feature = "log")]
 mod facade;
+#[cfg(feature = "metadata")]
 mod fetch;
 mod figures;
 mod files;
+mod instance;
 mod links;
 mod log;
 mod management;
+#[cfg(feature = "metadata")]
+mod metadata;
 mod plane;
 mod runner;
 mod shared;
@@ -132,6 +161,7 @@ pub use cartridge_agent_core::lifecycle::State;
 pub use cartridge_agent_core::log::Level;
 pub use cartridge_agent_core::parameters::Parameters;
 pub use events::{Artifact, Event, Events, Member, Tenant};
+pub use instance::Instance;
 pub use log::log_line;
 
 /// Writes a line to the cartridge's log: a [`Level`], then as in `format!`.

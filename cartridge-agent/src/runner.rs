@@ -1,7 +1,7 @@
 //! The agent's own thread: does what the core says.
 
 use crate::links::Links;
-use crate::shared::Shared;
+use crate::shared::{Base, Shared};
 use crate::{figures, log, plane};
 use cartridge_agent_core::control::ControlPlane;
 use cartridge_agent_core::lifecycle::State;
@@ -54,15 +54,15 @@ fn live<C: ControlPlane + Send + 'static>(shared: &'static Shared, plane: C) {
 }
 
 /// Starts a thread of the agent's, above the app's in priority. A failure is logged: the cartridge goes on without it.
-pub fn spawn(name: &str, shared: &'static Shared, work: impl FnOnce() + Send + 'static) -> Option<Thread> {
-    spawn_boxed(name, shared, Box::new(work))
+pub fn spawn(name: &str, base: &'static Base, work: impl FnOnce() + Send + 'static) -> Option<Thread> {
+    spawn_boxed(name, base, Box::new(work))
 }
 
 /// One copy of the code for every kind of work.
-fn spawn_boxed(name: &str, shared: &'static Shared, work: Box<dyn FnOnce() + Send>) -> Option<Thread> {
+fn spawn_boxed(name: &str, base: &'static Base, work: Box<dyn FnOnce() + Send>) -> Option<Thread> {
     // The kind of work that an app may start too: one copy of what std does for it.
     let above_the_app: Box<dyn FnOnce() + Send> = Box::new(move || {
-        shared.files.raise_priority();
+        base.files.raise_priority();
         work();
     });
     match thread::Builder::new()
@@ -173,8 +173,8 @@ fn log_state(state: State, message: fmt::Arguments<'_>) {
 }
 
 /// What the platform says about the network.
-pub fn network(shared: &Shared) -> NetworkState {
-    match shared.files.read("network", NETWORK_FILE_LIMIT) {
+pub fn network(base: &Base) -> NetworkState {
+    match base.files.read("network", NETWORK_FILE_LIMIT) {
         None => NetworkState::NotOurs,
         Some(Ok(text)) => NetworkState::parse(std::str::from_utf8(&text).unwrap_or_default()),
         Some(Err(_)) => NetworkState::Failed,

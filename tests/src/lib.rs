@@ -3,6 +3,7 @@
 
 pub mod archives;
 pub mod clients;
+pub mod cloud;
 pub mod databridge;
 pub mod generic;
 pub mod guest;

@@ -1,6 +1,6 @@
 //! A member's connection is cut at every packet of its life, before and after that packet arrives: each event comes once.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use cartridge_tests::stratos::member::Setup;
 use cartridge_tests::stratos::mosquitto::Broker;
 use cartridge_tests::stratos::platform::Platform;
@@ -8,14 +8,19 @@ use cartridge_tests::stratos::relay::{Cut, Relay, Way};
 use cartridge_tests::stratos::server::{Known, State};
 use cartridge_tests::stratos::story::{MEMBER, Story, tell};
 use cartridge_tests::target::Place;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Lives at a time: they wait most of the time.
 const SIDE_BY_SIDE: usize = 8;
 
-/// One whole life through a relay; gives how many packets went each way.
-fn live(cut: Option<Cut>) -> Result<[usize; 2]> {
+/// Lives that may end before the packet at which they were to be cut: how many broadcasts a member still hears at its end is
+/// a matter of moments.
+const UNCUT: usize = 6;
+
+/// One whole life through a relay; gives how many packets went each way, and whether it was cut.
+fn live(cut: Option<Cut>) -> Result<([usize; 2], bool)> {
     let broker = Broker::start()?;
     let relay = Relay::start(broker.port, cut)?;
     let platform = Platform::start(&broker, vec![Known::own(MEMBER, State::Initialized)]);
@@ -31,13 +36,13 @@ fn live(cut: Option<Cut>) -> Result<[usize; 2]> {
         story.leave()?;
         story.was_whole()
     })?;
-    ensure!(relay.has_cut(), "it was never cut: it lived with fewer packets");
-    Ok([Way::ToBroker, Way::ToMember].map(|way| relay.packets(way).len()))
+    let counts = [Way::ToBroker, Way::ToMember].map(|way| relay.packets(way).len());
+    Ok((counts, relay.has_cut()))
 }
 
 #[test]
 fn a_life_that_is_cut_at_any_packet_is_whole() {
-    let counts = live(None).unwrap_or_else(|error| panic!("uncut: {error:?}"));
+    let (counts, _) = live(None).unwrap_or_else(|error| panic!("uncut: {error:?}"));
     println!(
         "packets of a life: {} to the broker, {} to the member",
         counts[0], counts[1]
@@ -48,26 +53,30 @@ fn a_life_that_is_cut_at_any_packet_is_whole() {
             cuts.extend([false, true].map(|arrives| Cut { way, packet, arrives }));
         }
     }
-    let (left, failed) = (Mutex::new(cuts), Mutex::new(Vec::new()));
+    let (left, failed, uncut) = (Mutex::new(cuts), Mutex::new(Vec::new()), AtomicUsize::new(0));
     let next = || left.lock().ok()?.pop();
     thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE {
             scope.spawn(|| {
                 while let Some(cut) = next() {
-                    if let Err(error) = live(Some(cut)).with_context(|| format!("{cut:?}"))
-                        && let Ok(mut failed) = failed.lock()
-                    {
-                        failed.push(format!("{error:?}"));
+                    match live(Some(cut)) {
+                        Ok((_, is_cut)) => _ = uncut.fetch_add(usize::from(!is_cut), Ordering::Relaxed),
+                        Err(error) => failed
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push(format!("{cut:?}: {error:?}")),
                     }
                 }
             });
         }
     });
-    let failed = failed.into_inner().unwrap_or_default();
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert!(
         failed.is_empty(),
         "{} lives were not whole:\n{}",
         failed.len(),
         failed.join("\n\n")
     );
+    let uncut = uncut.into_inner();
+    assert!(uncut <= UNCUT, "{uncut} lives were never cut");
 }

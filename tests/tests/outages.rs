@@ -7,14 +7,14 @@ use cartridge_tests::stratos::member::Setup;
 use cartridge_tests::stratos::mosquitto::{Broker, PASSWORD};
 use cartridge_tests::stratos::platform::Platform;
 use cartridge_tests::stratos::server::{Known, State};
-use cartridge_tests::stratos::story::{MEMBER, STEP, Story, story, tell};
+use cartridge_tests::stratos::story::{MEMBER, STEP, Story, live_and_leave, story, tell};
 use cartridge_tests::target::{Place, TOKEN, manage};
 use cartridge_tests::wire::world::World;
 use cartridge_tests::wire::{ADDRESS, GUEST_LINK_LOCAL, dhcp};
 use qemu::Machine;
 use std::net::SocketAddr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const MACHINE: Place = Place::Machine(Machine::Microvm);
 /// Between two attempts to connect at most, and a busy host's delay.
@@ -163,7 +163,7 @@ fn while_active(memory: Memory) -> Result<()> {
         // It asks for all that it may have missed.
         story.platform.wait_for(TOPOLOGY_REQUEST, asked + 1, STEP)?;
         story.platform.set(Known::dependency("db-9", State::Active))?;
-        story.member.wait_for("db-9\\\", state: Active", STEP)?;
+        story.member.feed.wait_for("db-9\", state: Active", STEP)?;
         story.leave()?;
         story.was_whole()
     })
@@ -238,43 +238,6 @@ fn draining(memory: Memory, then: impl FnOnce(&mut Story) -> Result<()>) -> Resu
     })
 }
 
-fn live_and_leave(story: &mut Story) -> Result<()> {
-    story.activate()?;
-    story.leave()?;
-    story.was_whole()
-}
-
-#[test]
-fn a_broker_that_starts_30_s_after_the_member_is_found_within_the_cap() {
-    let check = || -> Result<()> {
-        let mut broker = Broker::absent()?;
-        let member = Setup::new(MACHINE, MEMBER, broker.port).start()?;
-        member.open()?;
-        thread::sleep(Duration::from_secs(30));
-        ensure!(
-            !member.states().contains(&"Active".into()),
-            "Active without a word to anyone"
-        );
-        let tries = member.lines_with("cannot be reached");
-        // After 0, 2, 4, 8 and 16 s, each half of it at least.
-        ensure!((2..=8).contains(&tries), "{tries} attempts in 30 s");
-        broker.restart()?;
-        let platform = Platform::start(&broker, vec![Known::own(MEMBER, State::Initialized)]);
-        let mut story = Story {
-            broker,
-            platform,
-            member,
-        };
-        tell(&mut story, |story| {
-            story.platform.wait_for(STARTED, 1, LONGEST_PAUSE)?;
-            story.platform.wait_state(MEMBER, State::Active, STEP)?;
-            story.leave()?;
-            story.was_whole()
-        })
-    };
-    check().unwrap_or_else(|error| panic!("{error:?}"));
-}
-
 /// The connection is there, and nobody at its other end.
 #[test]
 fn an_event_for_a_frozen_broker_arrives_once_it_thaws() {
@@ -304,62 +267,13 @@ fn a_frozen_broker_is_noticed_while_nothing_is_to_be_said() {
         story.broker.thaw()?;
         story.platform.wait_for(TOPOLOGY_REQUEST, asked + 1, LONGEST_PAUSE)?;
         story.platform.set(Known::dependency("db-9", State::Active))?;
-        story.member.wait_for("db-9\\\", state: Active", STEP)?;
+        story.member.feed.wait_for("db-9\", state: Active", STEP)?;
         let after = story.member.heap()?.now;
         ensure!(after < before + 16 * 1024, "{before} bytes of heap became {after}");
         story.leave()?;
         story.was_whole()
     };
     story(MACHINE, frozen).unwrap_or_else(|error| panic!("{error:?}"));
-}
-
-#[test]
-fn a_list_of_brokers_is_tried_in_order_and_at_once() {
-    let check = || -> Result<()> {
-        let dead = Broker::absent()?;
-        let begun = Instant::now();
-        let mut life = Story::of(MACHINE, State::Initialized, |setup| setup.brokers.insert(0, dead.port))?;
-        tell(&mut life, |story| {
-            story.platform.wait_for(STARTED, 1, STEP)?;
-            println!("Started {:.1?} after the start of QEMU", begun.elapsed());
-            let line = story.member.wait_for("cannot be reached", STEP)?;
-            ensure!(story.member.lines_with("cannot be reached") == 1, "{line}");
-            live_and_leave(story)
-        })
-    };
-    check().unwrap_or_else(|error| panic!("{error:?}"));
-}
-
-#[test]
-fn a_wrong_password_is_told_in_clear_words_and_tried_seldom() {
-    let check = || -> Result<()> {
-        const WRONG: &str = "hunter2-as-it-was";
-        let mut life = Story::of(MACHINE, State::Initialized, |setup| setup.password = WRONG.into())?;
-        tell(&mut life, |story| {
-            story.member.wait_for("mb.password", STEP)?;
-            let begun = Instant::now();
-            story.broker.wait_for("four attempts", LONGEST_PAUSE, |log| {
-                (log.connections() > 4).then_some(())
-            })?;
-            let took = begun.elapsed();
-            ensure!(took > Duration::from_secs(4), "four attempts in {took:?}");
-            let told = story.member.lines_with("mb.password");
-            ensure!((1..=2).contains(&told), "told {told} times");
-            story.member.ensure_no_secret()?;
-            ensure!(
-                !story.member.console().join("\n").contains(WRONG),
-                "the password is shown"
-            );
-            ensure!(story.platform.seen().is_empty(), "{:?}", story.platform.seen());
-            // It can still be stopped, without the platform.
-            ensure!(
-                manage(story.member.management, "POST", "/stop", Some(TOKEN))?.status == 202,
-                "POST /stop"
-            );
-            story.member.ends(STEP)
-        })
-    };
-    check().unwrap_or_else(|error| panic!("{error:?}"));
 }
 
 /// For a while the whole machine gets no processor: every deadline it had has passed when it goes on.
@@ -389,44 +303,6 @@ fn a_machine_with_the_clock_of_another_century_lives_as_any() {
         .unwrap_or_else(|error| panic!("{error:?}"));
         tell(&mut life, live_and_leave).unwrap_or_else(|error| panic!("{error:?}"));
     }
-}
-
-/// No status event of a life is sent before the platform can hear it, or after it was heard.
-#[test]
-fn the_golden_life_is_the_same_with_a_platform_that_comes_late() {
-    let check = || -> Result<()> {
-        let broker = Broker::start()?;
-        let member = Setup::new(MACHINE, MEMBER, broker.port).start()?;
-        member.open()?;
-        broker.wait_for("its request", STEP, |log| {
-            (log.count(TOPOLOGY_REQUEST) > 0).then_some(())
-        })?;
-        let platform = Platform::start(&broker, vec![Known::own(MEMBER, State::Initialized)]);
-        let mut story = Story {
-            broker,
-            platform,
-            member,
-        };
-        tell(&mut story, |story| {
-            story.platform.wait_ready()?;
-            story.platform.send_topology()?;
-            story.platform.wait_state(MEMBER, State::Active, STEP)?;
-            let seen = story.platform.seen();
-            ensure!(
-                seen.iter().filter(|message| message.topic == ACTIVATED).count() == 1,
-                "{seen:?}"
-            );
-            story.leave()?;
-            story.platform.settle()?;
-            let status: Vec<_> = story.platform.seen();
-            let status: Vec<_> = status
-                .into_iter()
-                .filter(|message| message.topic.starts_with("instance/"))
-                .collect();
-            golden::ensure_same(&golden::life(MEMBER)[2..], &status)
-        })
-    };
-    check().unwrap_or_else(|error| panic!("{error:?}"));
 }
 
 /// The member's address goes away under its session, and comes back.
@@ -460,7 +336,10 @@ fn a_lease_that_ends_during_a_session_loses_nothing() {
         lan.dhcp.as_mut().context("the server")?.silent = false;
         lan.run("Activated", LONGEST_PAUSE, |_| heard(ACTIVATED).then_some(()))?;
         platform.clean_up(MEMBER)?;
-        lan.run("the end", STEP, |_| guest.ended().then_some(()))?;
+        // The cable ends with the guest.
+        let ended = lan.run("the end", STEP, |_| guest.ended().then_some(()));
+        let exit = guest.wait(STEP).map_err(|error| anyhow::anyhow!("{error}"))?;
+        ensure!(exit.success(), "{}: {ended:?}", exit.describe());
         platform.settle()?;
         golden::ensure_same_status(&golden::life(MEMBER), &platform.seen())?;
         platform.ensure_no_refusal()

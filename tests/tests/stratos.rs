@@ -1,14 +1,17 @@
 //! A member's life with Apache Stratos, against a real broker: the same in a virtual machine and in a Linux process.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use cartridge_tests::databridge::Databridge;
+use cartridge_tests::port;
 use cartridge_tests::stratos::golden::{self, ACTIVATED, FILTERS, STARTED, TENANT_REQUEST, TOPOLOGY_REQUEST};
-use cartridge_tests::stratos::member::ensure_hidden;
+use cartridge_tests::stratos::identity::{CLUSTER, CLUSTER_INSTANCE, NETWORK_PARTITION, PARTITION};
+use cartridge_tests::stratos::member::{ensure_hidden, loopback};
 use cartridge_tests::stratos::server::{Known, State};
 use cartridge_tests::stratos::story::{MEMBER, STEP, Story, story, tell};
 use cartridge_tests::stratos::topology::Dress;
 use cartridge_tests::target::Place;
 use qemu::Machine;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const MICROVM: Place = Place::Machine(Machine::Microvm);
 /// A machine with a power button.
@@ -38,6 +41,8 @@ in_both! {
     stopped_from_below: the_platform_hears_of_a_process_that_is_stopped_by_sigterm,
         the_platform_hears_of_a_machine_that_is_stopped_by_its_power_button = Q35;
     events: the_app_of_a_process_hears_of_members_and_tenants, the_app_of_a_machine_hears_of_members_and_tenants = MICROVM;
+    healthy: a_process_sends_health_statistics_from_active_to_its_end,
+        a_machine_sends_health_statistics_from_active_to_its_end = MICROVM;
     secrets: a_process_shows_no_secret, a_machine_shows_no_secret = MICROVM;
     mistaken: a_process_that_panics_shows_no_secret, the_fault_report_of_a_machine_shows_no_secret = MICROVM;
     soon: a_process_is_activated_within_50_ms_of_its_open_port, a_machine_is_activated_within_50_ms_of_its_open_port = MICROVM;
@@ -163,15 +168,15 @@ fn events(place: Place) -> Result<()> {
     tell(&mut begun, |story| {
         story.activate()?;
         let (platform, member) = (&story.platform, &story.member);
-        let told = |count: usize, text: &str| member.wait_for_lines(text, count, STEP);
+        let told = |text: &str| member.feed.wait_for(text, STEP);
         let mut database = Known::dependency("db-1", State::Initialized);
         for state in [State::Initialized, State::Starting, State::Active] {
             database.state = state;
             platform.set(database.clone())?;
         }
-        told(1, "db-1\\\", state: Active")?;
+        told("db-1\", state: Active")?;
         platform.set(Known::own("basket-2", State::Active))?;
-        told(1, "basket-2\\\", state: Active")?;
+        told("basket-2\", state: Active")?;
         // A stranger is no business of the app's.
         let stranger = Known {
             service: "other",
@@ -182,30 +187,88 @@ fn events(place: Place) -> Result<()> {
         // Gone from the topology without a word.
         platform.forget("basket-2");
         platform.send_topology()?;
-        told(1, "basket-2\\\", state: Terminated")?;
+        told("basket-2\", state: Terminated")?;
         let tenant =
             json!({"tenantId": 7, "serviceName": "basket", "clusterIds": ["shop.basket.cluster-1"]}).to_string();
         platform.publish("tenant/TenantSubscribedEvent", tenant)?;
-        told(1, "TenantSubscribed(Tenant { id: \\\"7\\\"")?;
+        told("TenantSubscribed(Tenant { id: \"7\"")?;
         let gone = json!({"applicationId": "shop", "tenantId": 7}).to_string();
         platform.publish("application/signup/ApplicationSignUpRemovedEvent", gone)?;
-        told(1, "SignUpRemoved(Tenant { id: \\\"7\\\"")?;
+        told("SignUpRemoved(Tenant { id: \"7\"")?;
         // Unchanged topologies change nothing.
-        let before = member.lines_with("event Member");
+        let before = member.feed.count("Member(Member");
         for _ in 0..3 {
             platform.send_topology()?;
         }
         platform.set(Known::own("basket-3", State::Active))?;
-        told(1, "basket-3\\\", state: Active")?;
-        let after = member.lines_with("event Member");
+        told("basket-3\", state: Active")?;
+        let after = member.feed.count("Member(Member");
         ensure!(
             after == before + 1,
             "{} events of topologies without news",
             after - before - 1
         );
-        ensure!(member.lines_with("stranger-1") == 0, "a stranger");
+        ensure!(member.feed.count("stranger-1") == 0, "a stranger");
         story.leave()?;
         story.was_whole()
+    })
+}
+
+/// To the event processor, over Thrift, while everything else goes on.
+fn healthy(place: Place) -> Result<()> {
+    const PASSWORD: &str = "hunter2-of-the-event-processor";
+    let mut receiver = Databridge::start(port::free()?, &[])?;
+    receiver.command(&format!("user stats {PASSWORD}"))?;
+    let mut begun = Story::of(place, State::Initialized, |setup| {
+        setup.parameters = format!(
+            ",CEP_IP={},CEP_PORT={},thrift.server.admin.username=stats,thrift.server.admin.password={PASSWORD},\
+             stats.notifier.interval=1,LOG_LEVEL=trace,DRAIN_SECONDS=60",
+            loopback(place),
+            receiver.port()
+        );
+    })?;
+    tell(&mut begun, |story| {
+        let events = |count: usize| {
+            let publishes = |lines: &[Value]| lines.iter().filter(|line| line["call"] == "publish").count();
+            receiver.wait_for("health statistics", STEP, |lines| publishes(lines) >= count)
+        };
+        story.platform.wait_for(STARTED, 1, STEP)?;
+        ensure!(
+            receiver.calls_of("publish").is_empty(),
+            "statistics before it is Active"
+        );
+        story.activate()?;
+        events(4)?;
+        // Without them the platform would take it for dead while it finishes its work.
+        story.member.hold()?;
+        story.platform.clean_up(MEMBER)?;
+        story.platform.wait_state(MEMBER, State::InMaintenance, STEP)?;
+        events(receiver.calls_of("publish").len() + 2)?;
+        story.member.release()?;
+        story.is_gone()?;
+        for (index, event) in receiver.events()?.iter().enumerate() {
+            let kind = ["memory_consumption", "load_average"][index % 2];
+            let expected = [
+                ("cluster_id", CLUSTER),
+                ("cluster_instance_id", CLUSTER_INSTANCE),
+                ("network_partition_id", NETWORK_PARTITION),
+                ("member_id", MEMBER),
+                ("partition_id", PARTITION),
+                ("health_description", kind),
+            ];
+            for (name, value) in expected {
+                ensure!(event[name] == value, "{name} of event {index}: {event}");
+            }
+            let value = event["value"].as_f64().context("a value")?;
+            ensure!((0.0..=10_000.0).contains(&value), "{event}");
+            ensure!(kind == "load_average" || (0.1..=100.0).contains(&value), "{event}");
+        }
+        ensure!(
+            !story.member.console().join("\n").contains(PASSWORD),
+            "the console shows the password"
+        );
+        story.platform.settle()?;
+        golden::ensure_same(&golden::life(MEMBER), &story.platform.seen())
     })
 }
 
@@ -224,7 +287,7 @@ fn secrets(place: Place) -> Result<()> {
         story
             .platform
             .publish("instance/notifier/ArtifactUpdatedEvent", artifact.to_string())?;
-        story.member.wait_for("event ArtifactUpdated", STEP)?;
+        story.member.feed.wait_for("ArtifactUpdated", STEP)?;
         for _ in 0..2 {
             // The first requests leave lines in the log that the second ones would show.
             story.member.ensure_no_secret()?;
@@ -244,24 +307,20 @@ fn secrets(place: Place) -> Result<()> {
 fn soon(place: Place) -> Result<()> {
     const LIMIT: i64 = 50;
     let mut took = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..5 {
         let mut begun = Story::begin(place)?;
         tell(&mut begun, |story| {
-            story.activate()?;
-            story.member.wait_for("InstanceActivatedEvent", STEP)?;
-            let message = |text: &'static str| {
-                move |record: &serde_json::Value| record["msg"].as_str().is_some_and(|message| message.contains(text))
-            };
-            let open = story.member.time_of("the open port", message("is open"))?;
-            let sent = story.member.time_of("the event", message("InstanceActivatedEvent"))?;
+            story.platform.wait_for(STARTED, 1, STEP)?;
+            let open = story.member.open()?;
+            let sent = story.member.time_of("InstanceActivatedEvent")?;
             took.push(sent - open);
             Ok(())
         })?;
     }
     println!("from the open port to InstanceActivatedEvent at the broker: {took:?} ms");
-    let least = took.iter().min().copied().unwrap_or(i64::MAX);
-    // A host that does something else for a while can make one slow, not all.
-    ensure!(least <= LIMIT, "{took:?} ms");
+    // A host that does something else for a while can make one slow, not most.
+    took.sort_unstable();
+    ensure!(took[took.len() / 2] <= LIMIT, "{took:?} ms");
     Ok(())
 }
 
@@ -293,7 +352,10 @@ fn heap(place: Place) -> Result<()> {
             story
                 .platform
                 .set(Known::dependency(&format!("db-{round}"), State::Active))?;
-            story.member.wait_for(&format!("db-{round}\\\", state: Active"), STEP)?;
+            story
+                .member
+                .feed
+                .wait_for(&format!("db-{round}\", state: Active"), STEP)?;
             most = most.max(story.member.heap()?.most);
         }
         let program = most.saturating_sub(alone.0);

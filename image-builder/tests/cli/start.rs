@@ -122,6 +122,68 @@ fn only_what_the_command_needs_is_installed() {
     }
 }
 
+#[test]
+fn options_may_come_before_what_is_measured() {
+    let world = World::new();
+    world.stub("qemu-system-x86_64", "");
+    world.stub("apt-get", "exit 1");
+    fs::remove_file(world.path("bin/wrk")).expect("not installed");
+    for (line, needs) in [
+        (["bench", "--runs", "1", "http"], true),
+        (["bench", "boot", "--runs", "1"], false),
+    ] {
+        let (_, said, log) = world.run(&line);
+        assert_eq!(
+            log.contains("install -y --no-remove --no-install-recommends wrk"),
+            needs,
+            "{line:?}: {said} {log}"
+        );
+    }
+}
+
+#[test]
+fn an_image_is_booted_without_a_compiler_for_guests() {
+    let world = World::new();
+    world.stub("qemu-system-x86_64", "");
+    world.write("hello.elf", "");
+    world.write("payload", "");
+    let file = |name: &str| world.path(name).display().to_string();
+    let (image, payload) = (file("hello.elf"), file("payload"));
+    let looked_for = world.path("top/target/cartridge/start/guest");
+    for (words, needs) in [
+        (&["--payload", &payload, &image][..], false),
+        (&[&image, "--payload", &payload], false),
+        (&["--payload", &payload, "apps/hello", "--", &image], true),
+    ] {
+        let _ = fs::remove_file(&looked_for);
+        let (status, said, _) = world.run(&[&["run"], words].concat());
+        assert_eq!((status, looked_for.exists()), (0, needs), "{words:?}: {said}");
+    }
+}
+
+/// What Python needs goes into a folder of its own below target/, once.
+#[test]
+fn the_tests_thrift_server_is_installed_below_target() {
+    let world = World::new();
+    world.stub("apt-get", "exit 1");
+    world.write("top/tests/peers/requirements.txt", "thriftpy2==1\n");
+    let pip = format!("#!/bin/sh\necho \"pip $*\" >>'{}'\n", world.path("log").display());
+    world.write("top/target/python/bin/pip", &pip);
+    let (status, said, log) = world.run(&["test", "health"]);
+    assert_eq!(status, 0, "{said}");
+    let place = world.path("top/target/python").display().to_string();
+    assert!(log.contains(&format!("python3 -m venv {place}\n")), "{log}");
+    assert!(
+        log.contains("pip --quiet --disable-pip-version-check install -r"),
+        "{log}"
+    );
+    assert!(!log.contains("apt-get"), "{log}");
+    let (status, said, log) = world.run(&["test", "health"]);
+    assert_eq!((status, &*log), (0, ""), "{said}");
+    world.write("top/tests/peers/requirements.txt", "thriftpy2==2\n");
+    assert!(world.run(&["test", "health"]).2.contains("pip "), "another version");
+}
+
 /// `--help` behind `--` is the app's: what the command needs is installed all the same.
 #[test]
 fn words_for_the_app_are_not_taken_for_the_commands() {
@@ -195,5 +257,18 @@ fn an_old_rust_of_rustups_is_for_rustup_to_update() {
     assert!(
         status == 1 && said.contains("rustup update") && log.is_empty(),
         "{said} {log}"
+    );
+}
+
+#[test]
+fn where_there_is_no_apt_rust_comes_from_rustup() {
+    let world = World::new();
+    world.write("bin/cargo", "#!/bin/sh\n");
+    world.write("bin/rustc", "#!/bin/sh\necho 'rustc 1.80.0 (0000000 2024-01-01)'\n");
+    fs::remove_file(world.path("top/target/quick/cartridge")).expect("to be built");
+    let (status, said, _) = world.run(&["build", "apps/hello"]);
+    assert!(
+        status == 1 && said.contains("next: install Rust with rustup") && !said.contains("rustc-web"),
+        "{said}"
     );
 }

@@ -1,5 +1,6 @@
 //! A member under test: the program `tests/cartridges/member` with a Stratos payload, in a virtual machine or as a process.
 
+use super::feed::Feed;
 use super::identity::{Brokers, Payload, SECRETS};
 use super::mosquitto::PASSWORD;
 use super::signal;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::NamedTempFile;
 
 const PROGRAM: &str = "tests/cartridges/member";
@@ -82,30 +83,31 @@ impl Setup {
 
     /// Starts it, and waits until its program takes orders.
     pub fn start(&self) -> Result<Member> {
-        let member = match self.place {
+        let (running, control, management, payload) = match self.place {
             Place::Process => self.start_process()?,
             Place::Machine(_) => self.start_machine()?,
         };
-        member.wait_for("control port open", START_LIMIT)?;
-        Ok(member)
+        let feed = Feed::follow(control, START_LIMIT).with_context(|| running.report())?;
+        Ok(Member {
+            management,
+            control,
+            running,
+            feed,
+            _payload: payload,
+        })
     }
 
-    fn start_process(&self) -> Result<Member> {
+    fn start_process(&self) -> Result<Started> {
         let [service, control, management] = [port::free()?, port::free()?, port::free()?];
         let payload = self.payload(&format!(
             "PORTS={service},CONTROL_PORT={control},MANAGEMENT_PORT={management}"
         ));
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Ok(Member {
-            id: self.member.clone(),
-            running: Running::Process(Process::start(PROGRAM, Some(payload.path()))?),
-            control: local(control),
-            management: local(management),
-            _payload: payload,
-        })
+        let process = Process::start(PROGRAM, Some(payload.path()))?;
+        Ok((Running::Process(process), local(control), local(management), payload))
     }
 
-    fn start_machine(&self) -> Result<Member> {
+    fn start_machine(&self) -> Result<Started> {
         let Place::Machine(machine) = self.place else {
             anyhow::bail!("no machine: {self:?}");
         };
@@ -120,21 +122,28 @@ impl Setup {
         launch.deadline = Some(DEADLINE);
         let guest = launch.start().map_err(|error| anyhow!("{error}"))?;
         let address = |port| guest.address(port).map_err(|error| anyhow!("{error}"));
-        Ok(Member {
-            id: self.member.clone(),
-            control: address(CONTROL_PORT)?,
-            management: address(MANAGEMENT_PORT)?,
-            running: Running::Guest(guest),
-            _payload: payload,
-        })
+        let (control, management) = (address(CONTROL_PORT)?, address(MANAGEMENT_PORT)?);
+        Ok((Running::Guest(guest), control, management, payload))
     }
 }
 
+/// Where a member finds servers of this host's loopback: QEMU's user network shows it at an address of its own.
+pub fn loopback(place: Place) -> &'static str {
+    match place {
+        Place::Process => "127.0.0.1",
+        Place::Machine(_) => "10.0.2.2",
+    }
+}
+
+/// A program, its control port, its management endpoint, and its payload.
+type Started = (Running, SocketAddr, SocketAddr, NamedTempFile);
+
 pub struct Member {
-    pub id: String,
     pub management: SocketAddr,
     control: SocketAddr,
     running: Running,
+    /// The events that its app was given.
+    pub feed: Feed,
     _payload: NamedTempFile,
 }
 
@@ -146,9 +155,10 @@ pub struct Heap {
 }
 
 impl Member {
-    /// Has its ports opened.
-    pub fn open(&self) -> Result<()> {
-        self.order("open", "open")
+    /// Has its ports opened; gives the time when they were, in ms since 1970 by its own clock.
+    pub fn open(&self) -> Result<i64> {
+        let answer = self.ask("open")?;
+        answer.parse().with_context(|| format!("open: {answer:?}"))
     }
 
     /// Has its program keep a guard, so that a stop waits.
@@ -192,20 +202,6 @@ impl Member {
     /// Waits for a console line with `text` in it.
     pub fn wait_for(&self, text: &str, limit: Duration) -> Result<String> {
         self.running.wait_for(text, limit)
-    }
-
-    /// Waits until so many console lines have `text` in them.
-    pub fn wait_for_lines(&self, text: &str, count: usize, limit: Duration) -> Result<()> {
-        let end = Instant::now() + limit;
-        while self.lines_with(text) < count {
-            ensure!(
-                Instant::now() < end,
-                "{} lines with {text:?} instead of {count} within {limit:?}",
-                self.lines_with(text)
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
     }
 
     /// How many console lines have `text` in them.
@@ -277,13 +273,12 @@ impl Member {
             .collect()
     }
 
-    /// The time that the log gives to the first record whose text `is_it`, in ms of its own clock.
-    pub fn time_of(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Result<i64> {
-        let console = self.console();
-        let found = console.iter().filter_map(|line| record(line)).find(is_it);
-        let found = found.with_context(|| format!("no record of {what}"))?;
-        let text = found["ts"].as_str().context("a record without time")?;
-        milliseconds(text).with_context(|| format!("the time {text}"))
+    /// The time that the log gives to the first line of the agent's with `text` in it, in ms since 1970 by its own clock.
+    pub fn time_of(&self, text: &str) -> Result<i64> {
+        let line = self.wait_for(text, LIMIT)?;
+        let time = record(&line).and_then(|record| record["ts"].as_str().map(str::to_owned));
+        let time = time.with_context(|| format!("no time in {line:?}"))?;
+        milliseconds(&time).with_context(|| format!("the time {time:?}"))
     }
 
     /// Neither its console nor a page of its endpoint shows a secret.
@@ -312,11 +307,35 @@ fn record(line: &str) -> Option<Value> {
     serde_json::from_str(line).ok()
 }
 
-/// `2026-11-20T17:59:40.123Z`, as ms of the month; a test that runs across its end fails.
+/// `2026-11-20T17:59:40.123Z` in ms since 1970.
 fn milliseconds(text: &str) -> Option<i64> {
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let day: i64 = date.rsplit('-').next()?.parse().ok()?;
-    let mut parts = time.split([':', '.']).map(|part| part.parse::<i64>().ok());
-    let (hours, minutes, seconds, rest) = (parts.next()??, parts.next()??, parts.next()??, parts.next()??);
-    Some((((day * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000 + rest)
+    let numbers = text
+        .strip_suffix('Z')?
+        .split(['-', 'T', ':', '.'])
+        .map(|part| part.parse().ok());
+    let numbers: Option<Vec<i64>> = numbers.collect();
+    let [year, month, day, hours, minutes, seconds, rest] = numbers?[..] else {
+        return None;
+    };
+    // Years that begin in March: the day that comes and goes is their last (Howard Hinnant's days_from_civil).
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    Some((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000 + rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::milliseconds;
+
+    #[test]
+    fn the_times_of_the_log_are_read() {
+        assert_eq!(milliseconds("1970-01-01T00:00:00.000Z"), Some(0));
+        assert_eq!(milliseconds("2026-11-20T17:59:40.123Z"), Some(1_795_197_580_123));
+        assert_eq!(milliseconds("2024-02-29T12:00:00.000Z"), Some(1_709_208_000_000));
+        assert_eq!(milliseconds("soon"), None);
+    }
 }

@@ -5,6 +5,7 @@
 //! - **The platform is strict.** What the real server would refuse is kept as a refusal, and a test ends by asking for them.
 //! - **Goldens come from the protocol's facts**, never from what the agent printed.
 
+pub mod feed;
 pub mod golden;
 pub mod identity;
 pub mod member;

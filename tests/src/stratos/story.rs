@@ -102,6 +102,13 @@ pub fn tell(story: &mut Story, tale: impl FnOnce(&mut Story) -> Result<()>) -> R
     })
 }
 
+/// The rest of a life, from Initialized on.
+pub fn live_and_leave(story: &mut Story) -> Result<()> {
+    story.activate()?;
+    story.leave()?;
+    story.was_whole()
+}
+
 /// A story from its usual beginning.
 pub fn story(place: Place, tale: impl FnOnce(&mut Story) -> Result<()>) -> Result<()> {
     let mut story = Story::begin(place).context("the beginning")?;

@@ -3,7 +3,8 @@
 //!
 //! | line | answer |
 //! |---|---|
-//! | `open` | `open`, once the ports of PORTS accept connections; the log says when |
+//! | `open` | when the ports of PORTS began to accept connections, in ms since 1970 by its own clock |
+//! | `follow` | `following`, and then a line for each event, from the first on |
 //! | `hold` | `held`: a stop waits from now on |
 //! | `release` | `released`: it waits no more |
 //! | `panic` | none: the program ends as programs with a mistake do |
@@ -13,14 +14,22 @@ use cartridge_agent::{Hold, Shutdown, log};
 use peak_alloc::PeakAlloc;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
 static HOLD: Mutex<Option<Hold>> = Mutex::new(None);
+
+static FEED: Mutex<Feed> = Mutex::new(Feed {
+    follower: None,
+    waiting: Vec::new(),
+});
+
+/// Events that wait for a follower.
+const WAITING: usize = 64;
 
 /// For a client to send its line.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,7 +40,9 @@ fn main() -> io::Result<()> {
     let events = cartridge.events();
     thread::spawn(move || {
         for event in events {
-            log!(Info, "event {event:?}");
+            let text = format!("{event:?}");
+            log!(Info, "event {text}");
+            feed().tell(text);
         }
     });
     let shutdown = cartridge.shutdown();
@@ -58,6 +69,11 @@ fn obey(ports: &[u16], shutdown: Shutdown, mut client: TcpStream) -> io::Result<
     let hold = || HOLD.lock().unwrap_or_else(PoisonError::into_inner);
     let answer = match line.trim_end() {
         "open" => open(ports)?,
+        "follow" => {
+            client.write_all(b"following\n")?;
+            feed().follow(client);
+            return Ok(());
+        }
         "hold" => {
             *hold() = Some(shutdown.hold());
             "held".into()
@@ -77,9 +93,39 @@ fn obey(ports: &[u16], shutdown: Shutdown, mut client: TcpStream) -> io::Result<
     client.write_all(answer.as_bytes())
 }
 
+/// Events go to the last client that asked for them.
+struct Feed {
+    follower: Option<TcpStream>,
+    waiting: Vec<String>,
+}
+
+fn feed() -> MutexGuard<'static, Feed> {
+    FEED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Feed {
+    fn follow(&mut self, client: TcpStream) {
+        self.follower = Some(client);
+        for event in std::mem::take(&mut self.waiting) {
+            self.tell(event);
+        }
+    }
+
+    fn tell(&mut self, event: String) {
+        if let Some(follower) = &mut self.follower {
+            let told = follower.write_all(format!("{event}\n").as_bytes());
+            self.follower.take_if(|_| told.is_err());
+        } else if self.waiting.len() < WAITING {
+            self.waiting.push(event);
+        }
+    }
+}
+
 fn open(ports: &[u16]) -> io::Result<String> {
+    let mut opened = SystemTime::now();
     for port in ports {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port))?;
+        opened = SystemTime::now();
         log!(Info, "port {port} is open");
         thread::spawn(move || {
             for mut client in listener.incoming().flatten() {
@@ -87,5 +133,6 @@ fn open(ports: &[u16]) -> io::Result<String> {
             }
         });
     }
-    Ok("open".into())
+    let since = opened.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+    Ok(since.as_millis().to_string())
 }
