@@ -137,7 +137,7 @@ mod artifacts;
 mod events;
 #[cfg(feature = "log")]
 mod facade;
-#[cfg(feature = "metadata")]
+#[cfg(any(feature = "artifacts", feature = "metadata"))]
 mod fetch;
 mod figures;
 mod files;
