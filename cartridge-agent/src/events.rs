@@ -115,7 +115,7 @@ impl Listeners {
                 queue.events.pop_front();
             }
             drop(queue);
-            let for_app = (!artifacts::intercept(&event)).then(|| Event::from(event));
+            let for_app = (!artifacts::intercept(&event, |tenant| plane.domain(tenant))).then(|| Event::from(event));
             plane.event_taken();
             if let Some(event) = for_app {
                 lock(&hall.queue).events.push_back(event);
