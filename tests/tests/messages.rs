@@ -178,7 +178,8 @@ fn bad() -> Vec<Vec<u8>> {
         "{\"memberId\":{}}",
         "{\"topology\":7}",
         "{\"topology\":{\"serviceMap\":[]}}",
-        "{\"topology\":{\"serviceMap\":{\"a\":null,\"b\":{\"clusterIdClusterMap\":7}}}}",
+        "{\"topology\":{}}",
+        "{\"topology\":{\"serviceMap\":7}}",
         "{\"memberId\":\"\\ud800\"}",
         "{\"memberId\":\"\\x\"}",
         "{\"memberId\":\"a\u{0}b\"}",
@@ -256,6 +257,10 @@ fn nonsense(place: Place) -> Result<()> {
         ensure!(
             !story.member.states().contains(&"In_Maintenance".to_owned()),
             "it stops"
+        );
+        ensure!(
+            story.member.feed.count("Terminated") == 0,
+            "what is no topology made members end"
         );
         story.leave()?;
         story.was_whole()

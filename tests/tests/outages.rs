@@ -328,7 +328,8 @@ fn a_lease_that_ends_during_a_session_loses_nothing() {
             guest.console().contains("lease ended").then_some(())
         })?;
         let control = SocketAddr::new(GUEST_LINK_LOCAL.into(), 8090);
-        ensure!(lan.ask(control, "open", STEP)? == "open", "its port");
+        let open = lan.ask(control, "open", STEP)?;
+        ensure!(open.parse::<u64>().is_ok(), "open: {open:?}");
         lan.run("Active", STEP, |_| {
             guest.console().contains("\"state\":\"Active\"").then_some(())
         })?;
