@@ -36,6 +36,14 @@
 //! | `DNS` | at most 3 DNS servers separated by `\|`, asked first | the network's |
 //! | `MTU` | largest packet in bytes, 576 to 9000 | the network's |
 //!
+//! | `CONTROL_PLANE` | `stratos`, `none`, or `auto`: `stratos` if there is a broker and the identifiers of a member | `auto` |
+//! | `mb.urls` or `MB_URLS` | message brokers as `HOST:PORT`, separated by `\|`, at most 8; IPv6 as `[::1]:1883` | none |
+//! | `mb.ip`, `mb.port` or `MB_IP`, `MB_PORT` | the message broker, if there is no list | none, 1883 |
+//! | `mb.username`, `mb.password` or `MB_USERNAME`, `MB_PASSWORD` | who the member is to the broker | nobody |
+//! | `MEMBER_ID`, `CLUSTER_ID` | who the member is to the platform; without them there is no control plane | none |
+//! | `APPLICATION_ID`, `SERVICE_NAME`, `CLUSTER_INSTANCE_ID`, `INSTANCE_ID`, `NETWORK_PARTITION_ID`, `PARTITION_ID` | what its events say besides | `null` |
+//! | `DEPENDENCY_CLUSTER_IDS` | clusters whose members the app is told of too, separated by `\|`, at most 15 | none |
+//!
 //! A bad value is reported in the log and replaced by the default; it never stops the cartridge. Every other key is the
 //! app's; one that is nearly a key of the agent's is reported too.
 //!
@@ -43,6 +51,24 @@
 //!
 //! The agent meets its platform only in the files of the folder that the environment variable `CARTRIDGE_DIR` names:
 //! `payload`, `defaults`, `log`, `stats`, `power`, `priority`, `network`. Each may be absent; under plain `cargo run` all are.
+//!
+//! # Control plane
+//!
+//! Under Apache Stratos the member waits in state Created until the platform has initialized it, tells the message broker of its states, and
+//! stops when the platform cleans it up. [`Cartridge::events`] is what the platform has for the app:
+//!
+//! ```no_run
+//! let cartridge = cartridge_agent::start();
+//! for event in cartridge.events() {
+//!     match event {
+//!         cartridge_agent::Event::Member(member) => println!("{} is {}", member.member, member.state),
+//!         cartridge_agent::Event::ShutdownRequested(deadline) => println!("until {deadline:?}"),
+//!         _ => {}
+//!     }
+//! }
+//! ```
+//!
+//! The feature `stratos` (on by default) has it in the image.
 //!
 //! # Log
 //!

@@ -14,8 +14,12 @@ use core::time::Duration;
 /// The first look at the ports, in nanoseconds: by then an app that has nothing else to do has opened them.
 const FIRST_CHECK: u32 = 1_000_000;
 
-/// Checks come twice as far apart each time, up to this, in nanoseconds.
-const SLOWEST_CHECK: u32 = 50_000_000;
+/// Checks come twice as far apart each time, up to this, in nanoseconds: the control plane hears within 50 ms that the ports are
+/// open, and the check is the largest part of it.
+const SLOW_CHECK: u32 = 10_000_000;
+
+/// The same after [`PATIENCE`]: an app that takes long is not to be slowed down by being asked.
+const SLOWEST_CHECK: u32 = 25_000_000;
 
 /// How long an app may be silent before the log says what it is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -432,7 +436,8 @@ impl Readiness {
         if !missing.network.is_ready() {
             self.network = None;
         }
-        self.interval = (self.interval * 2).min(SLOWEST_CHECK);
+        let slowest = if waited < PATIENCE { SLOW_CHECK } else { SLOWEST_CHECK };
+        self.interval = (self.interval * 2).min(slowest);
         if waited >= self.timeout && !core::mem::replace(&mut self.timed_out, true) {
             self.warned = true;
             self.next_check = now + LATE_CHECK;

@@ -10,7 +10,7 @@ use super::health::publisher::Publisher;
 use super::inbox::Inbox;
 use super::notes::{Note, Notes, Trouble};
 use super::packet::{self, Connect, Delivery, kind};
-use super::settings::{Broker, Settings};
+use super::settings::{BROKER_LIMIT, Broker, Settings};
 use super::status::Outbox;
 use crate::lifecycle::State;
 use alloc::vec::Vec;
@@ -94,6 +94,8 @@ pub struct Stratos<'a> {
     purpose: Purpose,
     /// The position of the broker that is used or tried.
     broker: usize,
+    /// What was wrong last with each broker.
+    trouble: [Option<Trouble>; BROKER_LIMIT],
     /// The brokers that have a session of this life, a bit each.
     sessions: u8,
     /// What is to be sent.
@@ -116,6 +118,8 @@ pub struct Stratos<'a> {
     is_initialized: bool,
     /// In this state, then.
     known_as: State,
+    /// It was said that the platform does not know it yet.
+    is_waiting: bool,
     initialize: bool,
     stop: bool,
     now: Duration,
@@ -136,6 +140,7 @@ impl<'a> Stratos<'a> {
             phase: Phase::Idle(Duration::ZERO),
             purpose: Purpose::Serve,
             broker: 0,
+            trouble: [None; BROKER_LIMIT],
             sessions: 0,
             out: Vec::new(),
             last_packet: 0,
@@ -149,6 +154,7 @@ impl<'a> Stratos<'a> {
             state: State::Created,
             is_initialized: false,
             known_as: State::Created,
+            is_waiting: false,
             initialize: false,
             stop: false,
             now: Duration::ZERO,
@@ -226,7 +232,11 @@ impl<'a> Stratos<'a> {
         if self.is_ending() {
             pause = pause.min(HURRIED_PAUSE);
         }
-        self.notes.push(Note::Failed(self.broker, trouble, pause));
+        let is_told = trouble.lasts() && self.trouble.get(self.broker) == Some(&Some(trouble));
+        self.notes.push(Note::Failed(self.broker, trouble, pause, is_told));
+        if let Some(last) = self.trouble.get_mut(self.broker) {
+            *last = Some(trouble);
+        }
         self.broker = (self.broker + 1) % count.max(1);
         self.phase = Phase::Idle(self.now + pause);
     }
@@ -291,6 +301,9 @@ impl<'a> Stratos<'a> {
 
     fn begin_session(&mut self, has_session: bool) {
         self.notes.push(Note::Connected(self.broker));
+        if let Some(last) = self.trouble.get_mut(self.broker) {
+            *last = None;
+        }
         self.phase = Phase::Up;
         self.up_since = self.now;
         self.ping_at = self.now + PING;

@@ -6,7 +6,7 @@ use super::json_stream::{Fault, Tokenizer};
 use super::members::Members;
 use super::queue::{Queue, What};
 use super::settings::Settings;
-use crate::control::{Command, Event};
+use crate::control::Event;
 use crate::lifecycle::State;
 
 /// The events looked at, by the last level of their topic: the platform's own agent tells them apart by that, too.
@@ -49,8 +49,10 @@ pub struct Heard {
     pub is_topology: bool,
     /// The platform's side is there: it said something of a member.
     pub is_platform: bool,
-    /// What this member is to do.
-    pub command: Option<Command>,
+    /// The member is to stop.
+    pub is_stop: bool,
+    /// The state in which the platform knows this member, from Initialized on.
+    pub known_as: Option<State>,
     /// The event that was left out, and why.
     pub fault: Option<(&'static str, Fault)>,
     /// The event that was left out because it was retained by the broker: it is of the past.
@@ -154,10 +156,7 @@ impl<'a> Inbox<'a> {
                 members.commit();
                 self.own_state = *own_state;
                 heard.is_topology = true;
-                heard.command = self
-                    .own_state
-                    .filter(|state| *state >= State::Initialized)
-                    .map(|_| Command::Initialize);
+                heard.known_as = self.own_state.filter(|state| *state >= State::Initialized);
             }
             Kind::Member(state) => {
                 let (member, cluster) = (fields.get(Key::Member), fields.get(Key::Cluster));
@@ -165,15 +164,15 @@ impl<'a> Inbox<'a> {
                     members.update(&seen(fields, cluster, fields.get(Key::Service), member, state));
                 }
                 if member == Some(self.settings.member) && (State::Initialized..=State::Active).contains(&state) {
-                    heard.command = Some(Command::Initialize);
+                    heard.known_as = Some(state);
                 }
             }
-            Kind::CleanupMember if is(Key::Member, self.settings.member) => heard.command = Some(Command::Stop),
+            Kind::CleanupMember if is(Key::Member, self.settings.member) => heard.is_stop = true,
             Kind::CleanupCluster
                 if is(Key::Cluster, self.settings.cluster)
                     && is_ours(Key::ClusterInstance, self.settings.cluster_instance) =>
             {
-                heard.command = Some(Command::Stop);
+                heard.is_stop = true;
             }
             Kind::Artifact if is(Key::Cluster, self.settings.cluster) => {
                 let texts = [Key::Url, Key::User, Key::Password, Key::Tenant].map(|key| fields.get(key));
@@ -208,3 +207,7 @@ impl<'a> Inbox<'a> {
 fn push_tenant(queue: &mut Queue, what: What, id: Option<&str>, tenants: &super::tenants::Tenants) -> bool {
     id.is_some_and(|id| !queue.push(what, [Some(id), tenants.domain(id), None, None]))
 }
+
+#[cfg(test)]
+#[path = "inbox_tests.rs"]
+mod tests;

@@ -247,3 +247,7 @@ fn set(place: &mut Option<Box<str>>, value: Option<&str>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+#[path = "members_tests.rs"]
+mod tests;

@@ -33,6 +33,11 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// True for what only a person can change: said once is enough. Of the others each says that it still lasts.
+    pub const fn lasts(self) -> bool {
+        matches!(self, Trouble::Refused(_) | Trouble::Nonsense)
+    }
+
     /// In words.
     pub const fn words(self) -> &'static str {
         match self {
@@ -56,8 +61,10 @@ impl Trouble {
 pub enum Note {
     /// There is a session with this broker.
     Connected(usize),
-    /// This broker is of no use now; how long until the next is tried.
-    Failed(usize, Trouble, Duration),
+    /// This broker is of no use now; how long until the next is tried, and whether that was told before.
+    Failed(usize, Trouble, Duration, bool),
+    /// The platform's topology has this member in this state, or not at all; it waits to be initialized.
+    Waiting(Option<State>),
     /// The platform knows this member, in this state.
     Known(State),
     /// This event has arrived.
@@ -129,12 +136,17 @@ impl Note {
         // A text takes what fits and never fails.
         let _ = match self {
             Note::Connected(index) => write!(text, "message broker {}: connected", broker(index)),
-            Note::Failed(index, trouble, pause) => write!(
+            Note::Failed(index, trouble, pause, _) => write!(
                 text,
                 "message broker {} {}; next attempt in {} ms",
                 broker(index),
                 trouble.words(),
                 milliseconds(pause)
+            ),
+            Note::Waiting(state) => write!(
+                text,
+                "waiting for MemberInitializedEvent: the topology has this member as {}",
+                state.map_or("unknown", State::name)
             ),
             Note::Known(state) => write!(text, "the platform knows this member as {}", state.name()),
             Note::Reported(status) => write!(text, "{} delivered", status.name()),
@@ -161,8 +173,11 @@ impl Note {
             ),
         };
         match self {
-            Note::Connected(_) | Note::Known(_) | Note::Reported(_) | Note::Resumed(..) => Level::Info,
-            Note::NotSubscribed(_) | Note::Failed(_, Trouble::Refused(_) | Trouble::Nonsense, _) => Level::Error,
+            Note::Connected(_) | Note::Waiting(_) | Note::Known(_) | Note::Reported(_) | Note::Resumed(..) => {
+                Level::Info
+            }
+            Note::Failed(.., true) => Level::Debug,
+            Note::NotSubscribed(_) | Note::Failed(_, Trouble::Refused(_) | Trouble::Nonsense, ..) => Level::Error,
             _ => Level::Warn,
         }
     }

@@ -44,8 +44,8 @@ impl Waiting {
 pub struct Queue(VecDeque<Waiting>);
 
 impl Queue {
-    /// Adds an event; false if older ones had to go for it. One that waits already is not added again, and of artifacts only the newest
-    /// of each tenant waits.
+    /// Adds an event; false if older ones had to go for it. What was the last word on a tenant is not said again, and of artifacts only
+    /// the newest of each tenant waits.
     pub fn push(&mut self, what: What, texts: [Option<&str>; 4]) -> bool {
         let new = Waiting {
             what,
@@ -54,8 +54,11 @@ impl Queue {
         if what == What::ArtifactUpdated {
             self.0
                 .retain(|old| old.what != What::ArtifactUpdated || old.text(3) != new.text(3));
-        } else if self.0.contains(&new) {
-            return true;
+        } else {
+            let of_tenant = |old: &&Waiting| old.what != What::ArtifactUpdated && old.text(0) == new.text(0);
+            if self.0.iter().rev().find(of_tenant) == Some(&new) {
+                return true;
+            }
         }
         self.0.push_back(new);
         let mut has_all = true;

@@ -60,8 +60,13 @@ impl Receiver for Stratos<'_> {
         if heard.has_dropped {
             self.notes.dropped();
         }
-        if let Some(command) = heard.command {
-            self.obey(command);
+        self.stop |= heard.is_stop;
+        match heard.known_as {
+            Some(state) => self.become_known(state),
+            None if heard.is_topology && !self.is_initialized && !core::mem::replace(&mut self.is_waiting, true) => {
+                self.notes.push(Note::Waiting(self.inbox.own_state));
+            }
+            None => {}
         }
         // What is on its way needs a topology; for what waits it is enough that the platform is there.
         let is_enough = heard.is_topology || heard.is_platform && self.outbox.in_flight.is_none();
@@ -249,16 +254,12 @@ impl Stratos<'_> {
         }
     }
 
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Stop => self.stop = true,
-            Command::Initialize if !self.is_initialized => {
-                (self.is_initialized, self.initialize) = (true, true);
-                self.known_as = self.inbox.own_state.unwrap_or(State::Initialized);
-                self.notes.push(Note::Known(self.known_as));
-                self.ask_for_the_rest();
-            }
-            Command::Initialize => {}
+    /// The platform knows this member.
+    fn become_known(&mut self, state: State) {
+        if !self.is_initialized {
+            (self.is_initialized, self.initialize, self.known_as) = (true, true, state);
+            self.notes.push(Note::Known(state));
+            self.ask_for_the_rest();
         }
     }
 
