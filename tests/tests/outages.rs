@@ -139,10 +139,10 @@ fn under_activated(memory: Memory) -> Result<()> {
     story(MACHINE, |story| {
         story.platform.wait_for(STARTED, 1, STEP)?;
         story.platform.settle()?;
+        story.broker.save()?;
         story.broker.freeze()?;
         story.member.open()?;
         story.broker.wait_unread(STEP)?;
-        // It could save nothing any more.
         match memory {
             Memory::Kept => story.broker.crash()?,
             Memory::Lost => story.broker.crash_and_forget()?,
@@ -183,6 +183,7 @@ fn under_maintenance(memory: Memory) -> Result<()> {
         story.activate()?;
         story.member.hold()?;
         story.platform.settle()?;
+        story.broker.save()?;
         story.broker.freeze()?;
         ensure!(
             manage(story.member.management, "POST", "/stop", Some(TOKEN))?.status == 202,
