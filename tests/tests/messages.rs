@@ -44,10 +44,12 @@ fn twice_and_late(place: Place) -> Result<()> {
         let initialized = Known::own(MEMBER, State::Initialized);
         // Of another member first, and of ours before the topology says anything new of it.
         platform.set(Known::own("basket-2", State::Initialized))?;
-        for _ in 0..3 {
-            platform.set(initialized.clone())?;
-        }
+        let (topic, event) = initialized.broadcast();
+        platform.set(initialized)?;
         let old = platform.topology();
+        for _ in 0..2 {
+            platform.publish(&topic, event.to_string())?;
+        }
         platform.wait_for(STARTED, 1, STEP)?;
         platform.publish(topology::TOPIC, old.clone())?;
         story.activate()?;
@@ -268,6 +270,8 @@ fn nonsense(place: Place) -> Result<()> {
 }
 
 fn flood(place: Place) -> Result<()> {
+    // A process has no kernel that keeps the log: its agent does, and a log that was full once stays so.
+    let limit = if place == Place::Process { 384 } else { 256 } * 1024;
     story(place, |story| {
         story.activate()?;
         let (before, lines) = (story.member.heap()?.now, story.member.console().len());
@@ -298,7 +302,7 @@ fn flood(place: Place) -> Result<()> {
         );
         ensure!(told <= 12, "{told} lines");
         ensure!(
-            heap.most < before + 256 * 1024,
+            heap.most < before + limit,
             "{before} bytes of heap became {} for a while",
             heap.most
         );
