@@ -61,27 +61,14 @@ const TASKS: usize = 64;
 
 /// What the agent's thread hands events to: nothing, until the app asks for them.
 #[derive(Default)]
-pub struct Listeners(OnceLock<Hooks>);
+pub struct Listeners(OnceLock<&'static Hall>);
 
-struct Hooks {
-    pass_on: fn(&mut dyn ControlPlane),
-    wake: fn(),
-}
-
-impl Listeners {
-    /// Moves events from the control plane to the app as long as there is room; whoever takes one wakes the agent.
-    pub fn pass_on(&self, plane: &mut impl ControlPlane) {
-        if let Some(hooks) = self.0.get() {
-            (hooks.pass_on)(plane);
-        }
-    }
-
-    /// Has those who wait look for a shutdown.
-    pub fn tell(&self) {
-        if let Some(hooks) = self.0.get() {
-            (hooks.wake)();
-        }
-    }
+/// Where events and those who wait for them meet. The functions are reached through it alone.
+struct Hall {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    pass_on: fn(&Hall, &mut dyn ControlPlane),
+    wake_all: fn(&Hall),
 }
 
 #[derive(Default)]
@@ -92,57 +79,81 @@ struct Queue {
     is_over: bool,
 }
 
-static QUEUE: Mutex<Option<Queue>> = Mutex::new(None);
-static ARRIVED: Condvar = Condvar::new();
-
-fn pass_on(plane: &mut dyn ControlPlane) {
-    let mut guard = lock(&QUEUE);
-    let queue = guard.get_or_insert_default();
-    let before = queue.events.len();
-    while queue.events.len() < WAITING
-        && let Some(event) = plane.event()
-    {
-        queue.events.push_back(event.into());
-        plane.event_taken();
+impl Listeners {
+    /// Moves events from the control plane to the app as long as there is room; whoever takes one wakes the agent.
+    pub fn pass_on(&self, plane: &mut impl ControlPlane) {
+        if let Some(hall) = self.0.get() {
+            (hall.pass_on)(hall, plane);
+        }
     }
-    if queue.events.len() > before {
-        let tasks = std::mem::take(&mut queue.tasks);
-        drop(guard);
-        wake(tasks);
+
+    /// Has those who wait look for a shutdown.
+    pub fn tell(&self) {
+        if let Some(hall) = self.0.get() {
+            (hall.wake_all)(hall);
+        }
+    }
+
+    fn open(&self) -> &'static Hall {
+        self.0.get_or_init(|| {
+            Box::leak(Box::new(Hall {
+                queue: Mutex::default(),
+                arrived: Condvar::new(),
+                pass_on: Hall::pass_on,
+                wake_all: Hall::wake_all,
+            }))
+        })
     }
 }
 
-fn wake_all() {
-    let tasks = lock(&QUEUE).as_mut().map(|queue| std::mem::take(&mut queue.tasks));
-    wake(tasks.unwrap_or_default());
-}
+impl Hall {
+    fn pass_on(&self, plane: &mut dyn ControlPlane) {
+        let mut queue = lock(&self.queue);
+        let before = queue.events.len();
+        while queue.events.len() < WAITING
+            && let Some(event) = plane.event()
+        {
+            // After the last event nobody listens.
+            if !queue.is_over {
+                queue.events.push_back(event.into());
+            }
+            plane.event_taken();
+        }
+        if queue.events.len() > before {
+            let tasks = std::mem::take(&mut queue.tasks);
+            drop(queue);
+            self.wake(tasks);
+        }
+    }
 
-/// Wakes everyone, without the lock: what a task does then is its own affair.
-fn wake(tasks: VecDeque<Waker>) {
-    ARRIVED.notify_all();
-    for task in tasks {
-        task.wake();
+    fn wake_all(&self) {
+        let tasks = std::mem::take(&mut lock(&self.queue).tasks);
+        self.wake(tasks);
+    }
+
+    /// Wakes everyone, without the lock: what a task does then is its own affair.
+    fn wake(&self, tasks: VecDeque<Waker>) {
+        self.arrived.notify_all();
+        tasks.into_iter().for_each(Waker::wake);
     }
 }
 
 /// The events for the app, in order, each to one taker: of the control plane, and at the end
 /// [`Event::ShutdownRequested`]. Those that came before there was a taker wait; of members only what they are now.
 ///
-/// It is an iterator and a [`Stream`], both of which end after the last event.
+/// `for event in &events` waits for each; it is a [`Stream`] too. Both end after the last event.
 #[derive(Clone)]
 pub struct Events {
     shared: &'static Shared,
+    hall: &'static Hall,
 }
 
 impl Events {
     pub(crate) fn new(shared: &'static Shared) -> Self {
-        shared.listeners.0.get_or_init(|| Hooks {
-            pass_on,
-            wake: wake_all,
-        });
+        let hall = shared.listeners.open();
         // Events may be waiting in the adapter.
         shared.wake_agent();
-        Events { shared }
+        Events { shared, hall }
     }
 
     /// The next event; `None` after the last one.
@@ -158,30 +169,28 @@ impl Events {
 
     /// The next event if there is one now.
     pub fn take(&self) -> Option<Event> {
-        let event = self.pop(lock(&QUEUE).get_or_insert_default());
+        let event = self.pop(&mut lock(&self.hall.queue));
         self.made_room(event)
     }
 
     fn wait_until(&self, limit: Option<Instant>) -> Option<Event> {
-        let mut guard = lock(&QUEUE);
+        let arrived = &self.hall.arrived;
+        let mut queue = lock(&self.hall.queue);
         let event = loop {
-            let queue = guard.get_or_insert_default();
-            let event = self.pop(queue);
+            let event = self.pop(&mut queue);
             if event.is_some() || queue.is_over {
                 break event;
             }
-            guard = match limit.map(|limit| limit.saturating_duration_since(Instant::now())) {
-                None => ARRIVED.wait(guard).unwrap_or_else(PoisonError::into_inner),
+            queue = match limit.map(|limit| limit.saturating_duration_since(Instant::now())) {
+                None => arrived.wait(queue).unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => break None,
                 Some(left) => {
-                    ARRIVED
-                        .wait_timeout(guard, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    let waited = arrived.wait_timeout(queue, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         };
-        drop(guard);
+        drop(queue);
         self.made_room(event)
     }
 
@@ -193,7 +202,7 @@ impl Events {
         let deadline = self.shared.told().deadline?;
         queue.is_over = true;
         // Whoever else waits is done, too.
-        ARRIVED.notify_all();
+        self.hall.arrived.notify_all();
         Some(Event::ShutdownRequested(deadline))
     }
 
@@ -205,12 +214,33 @@ impl Events {
     }
 }
 
-impl Iterator for Events {
+/// Waits for one event after another, until the last. (Not `Events` itself: an iterator's `take` is another.)
+pub struct EventsIter(Events);
+
+impl Iterator for EventsIter {
     type Item = Event;
 
     /// Waits for the next event.
     fn next(&mut self) -> Option<Event> {
-        self.wait()
+        self.0.wait()
+    }
+}
+
+impl IntoIterator for Events {
+    type Item = Event;
+    type IntoIter = EventsIter;
+
+    fn into_iter(self) -> EventsIter {
+        EventsIter(self)
+    }
+}
+
+impl IntoIterator for &Events {
+    type Item = Event;
+    type IntoIter = EventsIter;
+
+    fn into_iter(self) -> EventsIter {
+        EventsIter(self.clone())
     }
 }
 
@@ -218,16 +248,15 @@ impl Stream for Events {
     type Item = Event;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        let mut guard = lock(&QUEUE);
-        let queue = guard.get_or_insert_default();
-        let event = self.pop(queue);
+        let mut queue = lock(&self.hall.queue);
+        let event = self.pop(&mut queue);
         if event.is_some() || queue.is_over {
             let tasks = if queue.is_over {
                 std::mem::take(&mut queue.tasks)
             } else {
                 VecDeque::new()
             };
-            drop(guard);
+            drop(queue);
             tasks.into_iter().for_each(Waker::wake);
             return Poll::Ready(self.made_room(event));
         }
@@ -237,10 +266,14 @@ impl Stream for Events {
             oldest = (queue.tasks.len() == TASKS).then(|| queue.tasks.pop_front()).flatten();
             queue.tasks.push_back(context.waker().clone());
         }
-        drop(guard);
+        drop(queue);
         if let Some(oldest) = oldest {
             oldest.wake();
         }
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+#[path = "events_tests.rs"]
+mod tests;

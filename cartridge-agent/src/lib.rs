@@ -35,6 +35,11 @@
 //! | `ADDRESS6`, `GATEWAY6` | static IPv6 address with prefix, gateway | as the network advertises |
 //! | `DNS` | at most 3 DNS servers separated by `\|`, asked first | the network's |
 //! | `MTU` | largest packet in bytes, 576 to 9000 | the network's |
+//! | `thrift.receiver.urls` | receivers of health statistics (Stratos' CEP) as `HOST:PORT` or `tcp://HOST:PORT`, separated by `\|`; without TLS | `CEP_IP` and `CEP_PORT` |
+//! | `CEP_IP`, `CEP_PORT` | the one receiver | none: no health statistics; port 7611 |
+//! | `thrift.server.admin.username`, `thrift.server.admin.password` | whom to log in as there; also `CEP_USERNAME`, `CEP_PASSWORD` | `admin`, `admin` |
+//! | `stats.notifier.interval` | seconds between health statistics, 1 to 3600 | 15 |
+//! | `cep.stats.publisher.enabled` | `false`: no health statistics | `true` |
 //!
 //! | `CONTROL_PLANE` | `stratos`, `none`, or `auto`: `stratos` if there is a broker and the identifiers of a member | `auto` |
 //! | `mb.urls` or `MB_URLS` | message brokers as `HOST:PORT`, separated by `\|`, at most 8; IPv6 as `[::1]:1883` | none |
@@ -115,7 +120,7 @@ pub use app::{Cartridge, Hold, Shutdown, start};
 pub use cartridge_agent_core::lifecycle::State;
 pub use cartridge_agent_core::log::Level;
 pub use cartridge_agent_core::parameters::Parameters;
-pub use events::{Artifact, Event, Events, Member, Tenant};
+pub use events::{Artifact, Event, Events, EventsIter, Member, Tenant};
 pub use log::log_line;
 
 /// Writes a line to the cartridge's log: a [`Level`], then as in `format!`.

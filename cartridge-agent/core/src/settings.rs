@@ -22,7 +22,9 @@ pub const TOKEN_MAX: usize = 256;
 const KEYS: &str = "PORTS LOG_LEVEL MANAGEMENT_PORT MANAGEMENT_TOKEN DRAIN_SECONDS port.check.timeout ADDRESS GATEWAY DNS \
                     ADDRESS6 GATEWAY6 MTU CARTRIDGE_NAME CARTRIDGE_VERSION CONTROL_PLANE APPLICATION_ID SERVICE_NAME CLUSTER_ID \
                     CLUSTER_INSTANCE_ID MEMBER_ID INSTANCE_ID NETWORK_PARTITION_ID PARTITION_ID DEPENDENCY_CLUSTER_IDS \
-                    mb.urls mb.ip mb.port mb.username mb.password MB_URLS MB_IP MB_PORT MB_USERNAME MB_PASSWORD REPO_URL";
+                    mb.urls mb.ip mb.port mb.username mb.password MB_URLS MB_IP MB_PORT MB_USERNAME MB_PASSWORD REPO_URL \
+                    thrift.receiver.urls thrift.server.admin.username thrift.server.admin.password CEP_IP CEP_PORT \
+                    CEP_USERNAME CEP_PASSWORD stats.notifier.interval cep.stats.publisher.enabled";
 
 /// At most this many DNS servers are passed on.
 const DNS_LIMIT: usize = 3;

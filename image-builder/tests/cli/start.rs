@@ -122,6 +122,29 @@ fn only_what_the_command_needs_is_installed() {
     }
 }
 
+/// What Python needs goes into a folder of its own below target/, once.
+#[test]
+fn the_tests_thrift_server_is_installed_below_target() {
+    let world = World::new();
+    world.stub("apt-get", "exit 1");
+    world.write("top/tests/peers/requirements.txt", "thriftpy2==1\n");
+    let pip = format!("#!/bin/sh\necho \"pip $*\" >>'{}'\n", world.path("log").display());
+    world.write("top/target/python/bin/pip", &pip);
+    let (status, said, log) = world.run(&["test", "health"]);
+    assert_eq!(status, 0, "{said}");
+    let place = world.path("top/target/python").display().to_string();
+    assert!(log.contains(&format!("python3 -m venv {place}\n")), "{log}");
+    assert!(
+        log.contains("pip --quiet --disable-pip-version-check install -r"),
+        "{log}"
+    );
+    assert!(!log.contains("apt-get"), "{log}");
+    let (status, said, log) = world.run(&["test", "health"]);
+    assert_eq!((status, &*log), (0, ""), "{said}");
+    world.write("top/tests/peers/requirements.txt", "thriftpy2==2\n");
+    assert!(world.run(&["test", "health"]).2.contains("pip "), "another version");
+}
+
 /// `--help` behind `--` is the app's: what the command needs is installed all the same.
 #[test]
 fn words_for_the_app_are_not_taken_for_the_commands() {

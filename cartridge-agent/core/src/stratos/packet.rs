@@ -1,4 +1,8 @@
 //! MQTT 3.1.1 packets: those a client sends, and the short ones it gets. (OASIS Standard, 29 October 2014; sections as named.)
+//!
+//! A dozen packets of a few bytes are written here rather than by a crate: of those that are kept, mqtt-protocol-core (sans-IO, no_std)
+//! took 10.5 KB more of every image for the same packets, and holds a message whole, which a topology must not be. The tests
+//! compare with it. mqttrs, which is smaller, panics on a CONNECT that is cut.
 
 use alloc::vec::Vec;
 
@@ -146,3 +150,7 @@ fn string(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&(text.len() as u16).to_be_bytes());
     out.extend_from_slice(text.as_bytes());
 }
+
+#[cfg(test)]
+#[path = "packet_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use crate::control::Peer;
 use crate::parameters::{Parameters, list_items};
-use crate::settings::BadValue;
+use crate::settings::{BadValue, port_number};
 use core::fmt;
 use core::time::Duration;
 
@@ -23,6 +23,9 @@ const DEFAULT_USER: &str = "admin";
 
 /// How often the two figures are published, in seconds, unless `stats.notifier.interval` says so.
 const DEFAULT_INTERVAL: u64 = 15;
+
+/// What a member is told by, in the order of [`Settings::member`].
+const MEMBER_KEYS: &str = "CLUSTER_ID CLUSTER_INSTANCE_ID NETWORK_PARTITION_ID MEMBER_ID PARTITION_ID";
 
 /// What a publisher needs to know.
 #[derive(Clone, Copy)]
@@ -62,18 +65,14 @@ impl<'a> Settings<'a> {
         let mut settings = Settings {
             receivers: [Peer { host: "", port: 0 }; RECEIVER_LIMIT],
             count: 0,
-            user: reader.text(["thrift.server.admin.username", "CEP_USERNAME"], DEFAULT_USER),
-            password: reader.text(["thrift.server.admin.password", "CEP_PASSWORD"], DEFAULT_USER),
+            user: reader.text("thrift.server.admin.username CEP_USERNAME", DEFAULT_USER),
+            password: reader.text("thrift.server.admin.password CEP_PASSWORD", DEFAULT_USER),
             interval: reader.interval(),
-            member: [
-                "CLUSTER_ID",
-                "CLUSTER_INSTANCE_ID",
-                "NETWORK_PARTITION_ID",
-                "MEMBER_ID",
-                "PARTITION_ID",
-            ]
-            .map(|key| reader.text([key, key], "")),
+            member: [""; 5],
         };
+        for (text, key) in settings.member.iter_mut().zip(MEMBER_KEYS.split(' ')) {
+            *text = reader.text(key, "");
+        }
         reader.receivers(&mut settings);
         (settings.count > 0).then_some(settings)
     }
@@ -95,6 +94,7 @@ struct Reader<'r, 'a> {
 }
 
 impl<'a> Reader<'_, 'a> {
+    #[inline(never)]
     fn bad(&mut self, key: &'static str, value: &str, expected: &'static str, instead: &'static str) {
         (self.report)(BadValue {
             key,
@@ -129,10 +129,10 @@ impl<'a> Reader<'_, 'a> {
         Duration::from_secs(DEFAULT_INTERVAL)
     }
 
-    /// The value of the first of two keys that is given.
+    /// The value of the first of these keys that is given.
     #[inline(never)]
-    fn text(&mut self, keys: [&'static str; 2], instead: &'static str) -> &'a str {
-        for key in keys {
+    fn text(&mut self, keys: &'static str, instead: &'static str) -> &'a str {
+        for key in keys.split(' ') {
             match self.parameters.get(key) {
                 Some(value) if value.len() > TEXT_LIMIT => {
                     self.bad(key, value, "at most 200 bytes long", instead);
@@ -154,7 +154,9 @@ impl<'a> Reader<'_, 'a> {
                 Ok(_) => "one of the first 8 receivers",
                 Err(what) => what,
             };
-            self.bad(key, item, expected, "the others");
+            // A URL may hold a password.
+            let shown = if item.contains('@') { "" } else { item };
+            self.bad(key, shown, expected, "the others, if any");
         }
         if !list.is_empty() {
             return;
@@ -162,17 +164,13 @@ impl<'a> Reader<'_, 'a> {
         let Some(host) = self.parameters.get("CEP_IP") else {
             return;
         };
-        let port = match self.parameters.get("CEP_PORT").map(port_number) {
-            None => PLAIN_PORT,
-            Some(Some(TLS_PORT)) => return self.bad("CEP_PORT", "7711", NOT_TLS, "no health statistics"),
-            Some(Some(port)) => port,
-            Some(None) => {
-                let value = self.parameters.get("CEP_PORT").unwrap_or_default();
-                self.bad("CEP_PORT", value, "a port from 1 to 65535", "7611");
-                PLAIN_PORT
-            }
-        };
-        settings.add(Peer { host, port });
+        let key = "CEP_PORT";
+        let value = self.parameters.get(key).unwrap_or("7611");
+        match port_number(value) {
+            Some(TLS_PORT) => self.bad(key, value, NOT_TLS, "no health statistics"),
+            Some(port) => _ = settings.add(Peer { host, port }),
+            None => self.bad(key, value, "a port from 1 to 65535", "no health statistics"),
+        }
     }
 }
 
@@ -181,44 +179,41 @@ const NOT_AN_ADDRESS: &str = "a list of tcp://HOST:PORT, separated by '|'";
 
 /// A receiver as `HOST`, `HOST:PORT` or `tcp://HOST:PORT`; an IPv6 address has brackets if a port follows. Stratos' own agents
 /// connect to `HOST:7711` with TLS, so that port without `tcp://` asks for it as much as `ssl://` does.
+#[inline(never)]
 fn receiver(item: &str) -> Result<Peer<'_>, &'static str> {
-    let (scheme, address) = item.split_once("://").unwrap_or(("", item));
-    match scheme {
-        "" | "tcp" => {}
-        "ssl" | "tls" | "https" => return Err(NOT_TLS),
-        _ => return Err(NOT_AN_ADDRESS),
-    }
-    let (host, port) = match address.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']').ok_or(NOT_AN_ADDRESS)?;
-            let port = match port {
-                "" => None,
-                port => Some(port.strip_prefix(':').ok_or(NOT_AN_ADDRESS)?),
-            };
-            (host, port)
-        }
-        // More than one colon: an IPv6 address alone.
-        None => match address.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') => (host, Some(port)),
-            _ => (address, None),
-        },
+    let (scheme, address) = match item.split_once('/') {
+        Some((scheme, rest)) => (scheme, rest.strip_prefix('/').ok_or(NOT_AN_ADDRESS)?),
+        None => ("", item),
     };
-    let port = match port {
-        None => PLAIN_PORT,
-        Some(port) => port_number(port).ok_or(NOT_AN_ADDRESS)?,
-    };
-    if host.is_empty() {
-        return Err(NOT_AN_ADDRESS);
-    }
-    if port == TLS_PORT && scheme.is_empty() {
+    if ["ssl:", "tls:", "https:"].contains(&scheme) {
         return Err(NOT_TLS);
     }
-    Ok(Peer { host, port })
-}
-
-/// A port from 1 to 65535.
-fn port_number(value: &str) -> Option<u16> {
-    crate::settings::port_number(value)
+    let (mut host, mut port) = address.rsplit_once(':').unwrap_or((address, ""));
+    if let Some((inside, behind)) = address.split_once(']') {
+        // What is behind the bracket is a colon and the port, if anything.
+        let is_address = inside.starts_with('[') && (behind.is_empty() || behind.starts_with(':'));
+        (host, port) = (
+            if is_address { &inside[1..] } else { "" },
+            behind.get(1..).unwrap_or_default(),
+        );
+    } else if host.contains(':') {
+        (host, port) = (address, "");
+    }
+    let number = if port.is_empty() {
+        Some(PLAIN_PORT)
+    } else {
+        port_number(port)
+    };
+    match number {
+        // A bracket is left where the other is missing.
+        Some(port) if !host.is_empty() && !host.contains(['[', '@']) && ["", "tcp:"].contains(&scheme) => {
+            if port == TLS_PORT && scheme.is_empty() {
+                return Err(NOT_TLS);
+            }
+            Ok(Peer { host, port })
+        }
+        _ => Err(NOT_AN_ADDRESS),
+    }
 }
 
 #[cfg(test)]

@@ -86,8 +86,13 @@ fn what_is_no_receiver_is_reported_and_left_out() {
             "{item}"
         );
     }
+    let (receivers, told) = receivers("thrift.receiver.urls=tcp://me:hush@cep:7611|good:1");
+    assert!(
+        receivers.len() == 1 && told.len() == 1 && !told[0].contains("hush"),
+        "{told:?}"
+    );
     let nine: &'static str = format!("thrift.receiver.urls={}", "cep|".repeat(9)).leak();
-    let (receivers, told) = receivers(nine);
+    let (receivers, told) = self::receivers(nine);
     assert_eq!((receivers.len(), told.len()), (RECEIVER_LIMIT, 1));
 }
 
