@@ -89,7 +89,8 @@ impl Stratos<'_> {
     pub(super) fn received(&mut self, packet: u16) {
         // It is told to deliver in any case: what we know nothing of is then forgotten.
         self.acknowledge(kind::PUBREL, packet);
-        if let Some(event) = &mut self.outbox.in_flight
+        if self.phase == Phase::Up
+            && let Some(event) = &mut self.outbox.in_flight
             && event.packet == packet
         {
             event.is_received = true;
