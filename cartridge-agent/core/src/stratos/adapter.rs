@@ -339,7 +339,7 @@ impl<'a> Stratos<'a> {
         self.up_since = self.now;
         self.ping_at = self.now + PING;
         if let Some(event) = &mut self.outbox.in_flight {
-            event.is_out = false;
+            (event.is_out, event.is_complete, event.is_denied) = (false, false, false);
             event.is_doubtful |= !has_session || event.broker != self.broker;
         }
         self.subscribe(&FIRST_TOPICS);

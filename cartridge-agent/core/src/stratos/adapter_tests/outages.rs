@@ -1,6 +1,6 @@
 //! Brokers that come and go.
 
-use super::super::{HURRIED_ANSWER, HURRIED_PAUSE};
+use super::super::{ANSWER, HURRIED_ANSWER, HURRIED_PAUSE};
 use super::world::*;
 use crate::control::{Command, ControlPlane};
 use crate::lifecycle::State;
@@ -59,8 +59,8 @@ fn an_event_under_way_arrives_once_whatever_the_broker_remembers() {
     }
 }
 
-#[test]
-fn a_broker_that_completes_what_it_has_forgotten_is_found_out() {
+/// A member whose broker says that it has delivered Started, which was under way when the connection ended.
+fn completed() -> World {
     let mut world = World::new(PAYLOAD);
     world.accept(false);
     world.topology("Initialized");
@@ -73,8 +73,28 @@ fn a_broker_that_completes_what_it_has_forgotten_is_found_out() {
     world.said();
     world.pubcomp();
     assert_eq!(world.said(), ["PUBLISH0 initializer/CompleteTopologyRequestEvent {}"]);
+    world
+}
+
+#[test]
+fn a_broker_that_completes_what_it_has_forgotten_is_found_out() {
+    let mut world = completed();
     world.topology("Initialized");
+    world.pass(ANSWER);
     assert_eq!(World::published(&world.said(), "Started"), 1);
+}
+
+#[test]
+fn an_old_topology_does_not_have_a_delivered_event_sent_again() {
+    let mut world = completed();
+    for _ in 0..3 {
+        world.topology("Initialized");
+        world.pass(Duration::from_secs(1));
+    }
+    world.topology("Starting");
+    world.pass(ANSWER);
+    assert_eq!(World::published(&world.said(), "Started"), 0);
+    assert!(world.plane.outbox.is_empty());
 }
 
 #[test]
