@@ -166,7 +166,7 @@ pub use artifacts::{ArtifactVersion, Artifacts};
 pub use cartridge_agent_core::lifecycle::State;
 pub use cartridge_agent_core::log::Level;
 pub use cartridge_agent_core::parameters::Parameters;
-pub use events::{Artifact, Event, Events, Member, Tenant};
+pub use events::{Artifact, Event, Events, EventsIter, Member, Tenant};
 pub use instance::Instance;
 pub use log::log_line;
 

@@ -384,3 +384,49 @@ fn serve(stream: &TcpStream, number: Number, inputs: SyncSender<Input>) -> io::R
     });
     Ok(packets)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::identity::Identity;
+    use super::super::topology::Topology;
+    use super::*;
+
+    fn start() -> Server {
+        let who = Identity::new(b"CARTRIDGE_NAME=x", b"", &[], "127.0.0.1");
+        let standin = Standin::new(who, Topology::default(), 0);
+        let first = |host| View::Broker { host, member: host };
+        Server::start(standin, first, |_| {}).expect("ports")
+    }
+
+    #[test]
+    fn its_end_ends_connections_and_frees_the_ports() {
+        let server = start();
+        let addresses = [server.broker(), server.cep()];
+        assert!(addresses.iter().all(|address| address.ip().is_loopback()));
+        let mut clients = addresses.map(|address| TcpStream::connect(address).expect("accepted"));
+        for client in &clients {
+            client.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
+        }
+        // The broker ends what is no connection of MQTT; the event processor answers that it has no method `x`.
+        clients[0].write_all(&[0xff; 16]).expect("sent");
+        assert_eq!(clients[0].read(&mut [0; 16]).expect("the end"), 0);
+        clients[1]
+            .write_all(b"\x80\x01\0\x01\0\0\0\x01x\0\0\0\0\0")
+            .expect("sent");
+        let answer = clients[1].read(&mut [0; 256]).expect("an answer");
+        assert!(answer > 0 && answer < 256);
+        drop(server);
+        assert_eq!(clients[1].read(&mut [0; 16]).expect("the end"), 0);
+        for address in addresses {
+            drop(TcpListener::bind(address).expect("the port is free"));
+        }
+    }
+
+    #[test]
+    fn the_standing_of_the_member_can_be_waited_for() {
+        let server = start();
+        assert!(!server.is_heard() && !server.wait_active(Duration::from_millis(1)));
+        server.ended();
+        assert!(server.wait_active(Duration::ZERO), "past it");
+    }
+}

@@ -181,6 +181,35 @@ fn a_member_that_dies_is_seen_to_have_ended_early() {
     }
 }
 
+#[test]
+fn health_statistics_are_shown_of_a_machine_and_of_a_process() {
+    let _alone = alone();
+    for place in PLACES {
+        // The interval, in seconds; a receiver elsewhere does not count.
+        let parameters = "stats.notifier.interval=1,thrift.receiver.urls=192.0.2.1:7611,CEP_PASSWORD=secret";
+        let mut watched = Watched::start(place, parameters);
+        watched.wait_for("Active");
+        for _ in 0..2 {
+            let line = watched.running.wait_for("\"platform\":\"health\"");
+            let health: Value = serde_json::from_str(&line).expect("JSON");
+            let memory = health["memory_percent"].as_f64().expect("a number");
+            assert!(memory > 0.0 && memory < 100.0, "{place:?}: {health}");
+            assert!(
+                health["load_percent"].as_f64().is_some_and(|load| load >= 0.0),
+                "{health}"
+            );
+        }
+        watched.running.signal("INT");
+        let (status, states, seen) = watched.end();
+        assert_eq!(
+            (status, &states[..]),
+            (0, &LIFE.map(String::from)[..]),
+            "{place:?}: {seen:#?}"
+        );
+        assert!(of_kind(&seen, "refused").is_empty(), "{seen:#?}");
+    }
+}
+
 /// A retained message tells a subscriber that it has subscribed.
 const READY: &str = "test/ready";
 

@@ -285,3 +285,65 @@ fn packets_may_come_in_any_pieces() {
     let published = effects.iter().filter(|effect| matches!(effect, Effect::Published(_)));
     assert_eq!(published.count(), 2);
 }
+
+/// Packets with bytes changed, cut and repeated, from a generator that gives the same every time.
+#[test]
+fn no_bytes_of_a_client_break_the_broker() {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |below: usize| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    let connect = Connect::builder()
+        .client_id("a")
+        .unwrap()
+        .clean_session(false)
+        .build()
+        .unwrap();
+    let entry = SubEntry::new("instance/#", SubOpts::new().set_qos(Qos::ExactlyOnce)).unwrap();
+    let subscribe = Subscribe::builder().packet_id(1).entries(vec![entry]).build().unwrap();
+    let packets = [
+        subscribe.to_continuous_buffer(),
+        publish(1, false).to_continuous_buffer(),
+        b"\x62\x02\x00\x01\x50\x02\x00\x01\x40\x02\x00\x01\x70\x02\x00\x01\xc0\x00".to_vec(),
+        b"\xa2\x0e\x00\x01\x00\x0ainstance/#".to_vec(),
+    ];
+    let mut scene = Scene::new();
+    for number in 0..3000 {
+        scene.broker.connected(number, scene.now);
+        scene
+            .broker
+            .received(number, &connect.to_continuous_buffer(), scene.now);
+        for _ in 0..8 {
+            let mut bytes = packets[next(packets.len())].clone();
+            for _ in 0..next(3) {
+                let at = next(bytes.len());
+                bytes[at] = next(256) as u8;
+            }
+            bytes.truncate(bytes.len() - next(2) * next(bytes.len()));
+            scene.broker.received(number, &bytes, scene.now);
+        }
+        scene.broker.take_effects();
+        scene.broker.closed(number);
+    }
+    assert!(scene.broker.clients.is_empty() && scene.broker.parked.len() <= 1);
+}
+
+#[test]
+fn a_client_that_acknowledges_nothing_is_cut_off_and_finds_its_messages_again() {
+    let mut scene = Scene::new();
+    let mut peer = scene.connect(1, "a", false);
+    scene.subscribe(&mut peer, "#", Qos::AtLeastOnce);
+    for _ in 0..1000 {
+        scene.broker.publish(&message("text", Qos::AtLeastOnce));
+    }
+    scene.broker.tick(scene.now);
+    assert!(scene.broker.clients.contains_key(&1), "so many may be under way");
+    scene.broker.publish(&message("one too many", Qos::AtLeastOnce));
+    scene.broker.tick(scene.now);
+    assert!(scene.broker.clients.is_empty());
+    scene.broker.take_effects();
+    assert_eq!(scene.connect(2, "a", false).texts().len(), 1000);
+}

@@ -243,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn no_byte_changed_breaks_the_reader() {
+        for at in 0..PUBLISH.len() {
+            for byte in 0..=255 {
+                let mut bytes = PUBLISH.to_vec();
+                bytes[at] = byte;
+                // A call, or an error: never a panic.
+                let _ = read_call(&mut &bytes[..]);
+            }
+        }
+    }
+
+    #[test]
     fn answers_are_as_the_protocol_has_them() {
         let call = Call {
             method: "m".into(),
