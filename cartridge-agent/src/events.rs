@@ -67,20 +67,35 @@ const TASKS: usize = 64;
 
 /// What the agent's thread hands events to: nothing, until the app asks for them.
 #[derive(Default)]
-pub struct Listeners(OnceLock<Hooks>);
+pub struct Listeners(OnceLock<&'static Hall>);
 
-struct Hooks {
-    pass_on: fn(&mut dyn ControlPlane),
-    wake: fn(),
+/// Where events and those who wait for them meet. The functions are reached through it alone.
+struct Hall {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    pass_on: fn(&Hall, &mut dyn ControlPlane),
+    wake_all: fn(&Hall),
+}
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<Event>,
+    tasks: VecDeque<Waker>,
+    /// Versions that the app was not told of, one for each tenant at most.
     #[cfg(feature = "artifacts")]
-    ready: fn(ArtifactVersion),
+    ready: VecDeque<ArtifactVersion>,
+    /// The app has asked for events.
+    #[cfg(feature = "artifacts")]
+    has_taker: bool,
+    /// Someone has the last event.
+    is_over: bool,
 }
 
 impl Listeners {
     /// Moves events from the control plane to the app as long as there is room; whoever takes one wakes the agent.
     pub fn pass_on(&self, plane: &mut impl ControlPlane) {
-        if let Some(hooks) = self.0.get() {
-            (hooks.pass_on)(plane);
+        if let Some(hall) = self.0.get() {
+            (hall.pass_on)(hall, plane);
         }
     }
 
@@ -91,21 +106,20 @@ impl Listeners {
         while let Some(event) = plane.event()
             && !matches!(event, control::Event::Member(_))
         {
-            let is_full = lock(&QUEUE).get_or_insert_default().events.len() >= WAITING;
-            if is_full && self.0.get().is_some() {
-                return;
+            let hall = self.open();
+            let mut queue = lock(&hall.queue);
+            if queue.events.len() >= WAITING {
+                if queue.has_taker {
+                    return;
+                }
+                queue.events.pop_front();
             }
-            let for_app = (!artifacts::intercept(&event)).then(|| Event::from(event));
+            drop(queue);
+            let for_app = (!artifacts::intercept(&event, |tenant| plane.domain(tenant))).then(|| Event::from(event));
             plane.event_taken();
             if let Some(event) = for_app {
-                let mut guard = lock(&QUEUE);
-                let events = &mut guard.get_or_insert_default().events;
-                if is_full {
-                    events.pop_front();
-                }
-                events.push_back(event);
-                drop(guard);
-                self.tell();
+                lock(&hall.queue).events.push_back(event);
+                hall.wake_all();
             }
         }
     }
@@ -113,98 +127,101 @@ impl Listeners {
     /// A version of an artifact is in place.
     #[cfg(feature = "artifacts")]
     pub fn ready(&self, version: ArtifactVersion) {
-        if let Some(hooks) = self.0.get() {
-            (hooks.ready)(version);
+        if let Some(hall) = self.0.get() {
+            hall.ready(version);
         }
     }
 
     /// Has those who wait look for a shutdown.
     pub fn tell(&self) {
-        if let Some(hooks) = self.0.get() {
-            (hooks.wake)();
+        if let Some(hall) = self.0.get() {
+            (hall.wake_all)(hall);
         }
     }
+
+    fn open(&self) -> &'static Hall {
+        self.0.get_or_init(|| {
+            Box::leak(Box::new(Hall {
+                queue: Mutex::default(),
+                arrived: Condvar::new(),
+                pass_on: Hall::pass_on,
+                wake_all: Hall::wake_all,
+            }))
+        })
+    }
 }
 
-#[derive(Default)]
-struct Queue {
-    events: VecDeque<Event>,
-    tasks: VecDeque<Waker>,
-    /// Versions that the app was not told of, one for each tenant at most.
+impl Hall {
+    fn pass_on(&self, plane: &mut dyn ControlPlane) {
+        let mut queue = lock(&self.queue);
+        #[cfg(feature = "artifacts")]
+        if !queue.has_taker {
+            return;
+        }
+        let before = queue.events.len();
+        while queue.events.len() < WAITING
+            && let Some(event) = plane.event()
+        {
+            // After the last event nobody listens.
+            if !queue.is_over {
+                queue.events.push_back(event.into());
+            }
+            plane.event_taken();
+        }
+        if queue.events.len() > before {
+            let tasks = std::mem::take(&mut queue.tasks);
+            drop(queue);
+            self.wake(tasks);
+        }
+    }
+
     #[cfg(feature = "artifacts")]
-    ready: VecDeque<ArtifactVersion>,
-    /// Someone has the last event.
-    is_over: bool,
-}
-
-static QUEUE: Mutex<Option<Queue>> = Mutex::new(None);
-static ARRIVED: Condvar = Condvar::new();
-
-fn pass_on(plane: &mut dyn ControlPlane) {
-    let mut guard = lock(&QUEUE);
-    let queue = guard.get_or_insert_default();
-    let before = queue.events.len();
-    while queue.events.len() < WAITING
-        && let Some(event) = plane.event()
-    {
-        queue.events.push_back(event.into());
-        plane.event_taken();
+    fn ready(&self, version: ArtifactVersion) {
+        let mut queue = lock(&self.queue);
+        if !queue.has_taker {
+            return;
+        }
+        let old = queue.ready.iter().position(|old| old.tenant() == version.tenant());
+        let old = old.and_then(|old| queue.ready.remove(old));
+        queue.ready.push_back(version);
+        drop(queue);
+        // Without the lock: its files may be removed now.
+        drop(old);
+        self.wake_all();
     }
-    if queue.events.len() > before {
-        let tasks = std::mem::take(&mut queue.tasks);
-        drop(guard);
-        wake(tasks);
+
+    fn wake_all(&self) {
+        let tasks = std::mem::take(&mut lock(&self.queue).tasks);
+        self.wake(tasks);
     }
-}
 
-#[cfg(feature = "artifacts")]
-fn ready(version: ArtifactVersion) {
-    let mut guard = lock(&QUEUE);
-    let waiting = &mut guard.get_or_insert_default().ready;
-    let old = waiting.iter().position(|old| old.tenant() == version.tenant());
-    let old = old.and_then(|old| waiting.remove(old));
-    waiting.push_back(version);
-    drop(guard);
-    // Without the lock: its files may be removed now.
-    drop(old);
-    wake_all();
-}
-
-fn wake_all() {
-    let tasks = lock(&QUEUE).as_mut().map(|queue| std::mem::take(&mut queue.tasks));
-    wake(tasks.unwrap_or_default());
-}
-
-/// Wakes everyone, without the lock: what a task does then is its own affair.
-fn wake(tasks: VecDeque<Waker>) {
-    ARRIVED.notify_all();
-    for task in tasks {
-        task.wake();
+    /// Wakes everyone, without the lock: what a task does then is its own affair.
+    fn wake(&self, tasks: VecDeque<Waker>) {
+        self.arrived.notify_all();
+        tasks.into_iter().for_each(Waker::wake);
     }
 }
 
 /// The events for the app, in order, each to one taker: of the control plane, and at the end
 /// [`Event::ShutdownRequested`]. Those that came before there was a taker wait; of members only what they are now.
 ///
-/// It is an iterator and a [`Stream`], both of which end after the last event.
+/// `for event in &events` waits for each; it is a [`Stream`] too. Both end after the last event.
 #[derive(Clone)]
 pub struct Events {
     shared: &'static Shared,
+    hall: &'static Hall,
 }
 
 impl Events {
     pub(crate) fn new(shared: &'static Shared) -> Self {
-        shared.listeners.0.get_or_init(|| Hooks {
-            pass_on,
-            wake: wake_all,
-            #[cfg(feature = "artifacts")]
-            ready,
-        });
+        let hall = shared.listeners.open();
         #[cfg(feature = "artifacts")]
-        artifacts::all().into_iter().for_each(ready);
+        if !std::mem::replace(&mut lock(&hall.queue).has_taker, true) {
+            artifacts::all().into_iter().for_each(|version| hall.ready(version));
+        }
         // Events may be waiting in the adapter.
         shared.wake_agent();
-        Events { shared }
+        Events { shared, hall }
     }
 
     /// The next event; `None` after the last one.
@@ -220,30 +237,28 @@ impl Events {
 
     /// The next event if there is one now.
     pub fn take(&self) -> Option<Event> {
-        let event = self.pop(lock(&QUEUE).get_or_insert_default());
+        let event = self.pop(&mut lock(&self.hall.queue));
         self.made_room(event)
     }
 
     fn wait_until(&self, limit: Option<Instant>) -> Option<Event> {
-        let mut guard = lock(&QUEUE);
+        let arrived = &self.hall.arrived;
+        let mut queue = lock(&self.hall.queue);
         let event = loop {
-            let queue = guard.get_or_insert_default();
-            let event = self.pop(queue);
+            let event = self.pop(&mut queue);
             if event.is_some() || queue.is_over {
                 break event;
             }
-            guard = match limit.map(|limit| limit.saturating_duration_since(Instant::now())) {
-                None => ARRIVED.wait(guard).unwrap_or_else(PoisonError::into_inner),
+            queue = match limit.map(|limit| limit.saturating_duration_since(Instant::now())) {
+                None => arrived.wait(queue).unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => break None,
                 Some(left) => {
-                    ARRIVED
-                        .wait_timeout(guard, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    let waited = arrived.wait_timeout(queue, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         };
-        drop(guard);
+        drop(queue);
         self.made_room(event)
     }
 
@@ -257,7 +272,7 @@ impl Events {
         let deadline = self.shared.told().deadline?;
         queue.is_over = true;
         // Whoever else waits is done, too.
-        ARRIVED.notify_all();
+        self.hall.arrived.notify_all();
         Some(Event::ShutdownRequested(deadline))
     }
 
@@ -269,12 +284,33 @@ impl Events {
     }
 }
 
-impl Iterator for Events {
+/// Waits for one event after another, until the last. (Not `Events` itself: an iterator's `take` is another.)
+pub struct EventsIter(Events);
+
+impl Iterator for EventsIter {
     type Item = Event;
 
     /// Waits for the next event.
     fn next(&mut self) -> Option<Event> {
-        self.wait()
+        self.0.wait()
+    }
+}
+
+impl IntoIterator for Events {
+    type Item = Event;
+    type IntoIter = EventsIter;
+
+    fn into_iter(self) -> EventsIter {
+        EventsIter(self)
+    }
+}
+
+impl IntoIterator for &Events {
+    type Item = Event;
+    type IntoIter = EventsIter;
+
+    fn into_iter(self) -> EventsIter {
+        EventsIter(self.clone())
     }
 }
 
@@ -282,16 +318,15 @@ impl Stream for Events {
     type Item = Event;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        let mut guard = lock(&QUEUE);
-        let queue = guard.get_or_insert_default();
-        let event = self.pop(queue);
+        let mut queue = lock(&self.hall.queue);
+        let event = self.pop(&mut queue);
         if event.is_some() || queue.is_over {
             let tasks = if queue.is_over {
                 std::mem::take(&mut queue.tasks)
             } else {
                 VecDeque::new()
             };
-            drop(guard);
+            drop(queue);
             tasks.into_iter().for_each(Waker::wake);
             return Poll::Ready(self.made_room(event));
         }
@@ -301,10 +336,14 @@ impl Stream for Events {
             oldest = (queue.tasks.len() == TASKS).then(|| queue.tasks.pop_front()).flatten();
             queue.tasks.push_back(context.waker().clone());
         }
-        drop(guard);
+        drop(queue);
         if let Some(oldest) = oldest {
             oldest.wake();
         }
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+#[path = "events_tests.rs"]
+mod tests;

@@ -29,6 +29,10 @@ pub struct Limits {
 ///
 /// # Errors
 /// Why there is no answer. The sink may have had a part of the body by then.
+#[cfg_attr(
+    not(feature = "metadata"),
+    allow(dead_code, reason = "archives follow redirects to other hosts, in their own way")
+)]
 #[inline(never)]
 pub fn fetch(
     request: &Request<'_>,

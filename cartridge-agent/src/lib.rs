@@ -52,6 +52,17 @@
 //! | `APPLICATION_ID`, `SERVICE_NAME`, `CLUSTER_INSTANCE_ID`, `INSTANCE_ID`, `NETWORK_PARTITION_ID`, `PARTITION_ID` | what its events say besides | `null` |
 //! | `DEPENDENCY_CLUSTER_IDS` | clusters whose members the app is told of too, separated by `\|`, at most 15 | none |
 //!
+//! With the feature `artifacts` also:
+//!
+//! | key | meaning | default |
+//! |---|---|---|
+//! | `REPO_URL` | where the artifact is, without a control plane; the member is Active when it is in place | no artifact |
+//! | `REPO_USERNAME`, `REPO_PASSWORD`, `REPO_DIGEST` | name, password, and `sha256:HEX` for it | none |
+//! | `CARTRIDGE_KEY` | opens passwords of the control plane, 16 characters | none |
+//! | `MULTITENANT`, `TENANT_ID` | whether tenants have artifacts of their own; whose the one at `REPO_URL` is | `false`, `-1234` |
+//! | `artifact.clone.retries`, `artifact.clone.interval` | attempts after the first, seconds between them | 5, 10 |
+//! | `artifact.limit.mib` | MiB of the archive, and of what is in it | 256 |
+//!
 //! A bad value is reported in the log and replaced by the default; it never stops the cartridge. Every other key is the
 //! app's; one that is nearly a key of the agent's is reported too.
 //!
@@ -126,7 +137,7 @@ mod artifacts;
 mod events;
 #[cfg(feature = "log")]
 mod facade;
-#[cfg(feature = "metadata")]
+#[cfg(any(feature = "artifacts", feature = "metadata"))]
 mod fetch;
 mod figures;
 mod files;
@@ -149,7 +160,7 @@ pub use artifacts::{ArtifactVersion, Artifacts};
 pub use cartridge_agent_core::lifecycle::State;
 pub use cartridge_agent_core::log::Level;
 pub use cartridge_agent_core::parameters::Parameters;
-pub use events::{Artifact, Event, Events, Member, Tenant};
+pub use events::{Artifact, Event, Events, EventsIter, Member, Tenant};
 pub use instance::Instance;
 pub use log::log_line;
 

@@ -1,4 +1,6 @@
 //! The payload from a cloud's metadata service: who is asked, a thread that asks, and what `start` waits for meanwhile.
+//!
+//! Heap: one answer at a time, at most 64 KiB (twice that while it grows), and the payload, which is kept.
 
 mod found;
 
@@ -116,7 +118,14 @@ impl Asking {
             0,
             format_args!("waiting for the payload, for at most {} s", self.place.limit.as_secs()),
         );
-        self.await_network();
+        if self.await_network() == NetworkState::Absent {
+            self.say(
+                Level::Error,
+                0,
+                format_args!("no payload: {}; going on with the defaults", NetworkState::Absent),
+            );
+            return None;
+        }
         let mut asked = 0;
         loop {
             match self.inquiry.step(self.base.now()) {
@@ -215,10 +224,14 @@ impl Asking {
     }
 
     /// Without an address there is nothing to ask from. Where none comes, asking goes its way: there may be another network.
-    fn await_network(&self) {
+    fn await_network(&self) -> NetworkState {
         let end = self.base.now() + self.place.limit;
         let mut pause = Duration::from_millis(1);
-        while runner::network(self.base) == NetworkState::Configuring && self.base.now() < end {
+        loop {
+            let state = runner::network(self.base);
+            if state != NetworkState::Configuring || self.base.now() >= end {
+                return state;
+            }
             thread::sleep(pause);
             pause = (pause * 2).min(SLOWEST_LOOK);
         }

@@ -35,6 +35,7 @@ in_both! {
     under_load: clients_of_a_process_see_an_update_at_once_and_whole, clients_of_a_machine_see_an_update_at_once_and_whole;
     newest: a_process_takes_the_newest_of_several_updates, a_machine_takes_the_newest_of_several_updates;
     refused: a_process_keeps_its_version_when_an_archive_is_bad, a_machine_keeps_its_version_when_an_archive_is_bad;
+    room: versions_of_a_process_give_their_room_back, versions_of_a_machine_give_their_room_back;
     retried: a_process_tries_again_when_the_server_is_busy, a_machine_tries_again_when_the_server_is_busy;
 }
 
@@ -237,6 +238,49 @@ fn refused(place: Place) -> Result<()> {
     world.ensure_serves("/", b"two")?;
     // Nothing of what failed takes room.
     world.ensure_no_secret()
+}
+
+/// A machine of 16 MiB has room for 4 MiB of files: two versions of these, and no third.
+fn room(place: Place) -> Result<()> {
+    let world = World::begin(place, "")?;
+    let noise = |seed: u32| -> Vec<u8> {
+        let bytes = (0..1_500_000_u32).map(|n| ((n ^ seed).wrapping_mul(0x9e37_79b1) >> 13) as u8);
+        bytes.collect()
+    };
+    for name in ["v0.tgz", "v1.tgz"] {
+        world.archives.pack(
+            name,
+            &[
+                ("index.html", name.as_bytes()),
+                ("noise.bin", &noise(name.len() as u32)),
+            ],
+        )?;
+    }
+    let mut free = Vec::new();
+    for version in 1..=12_u32 {
+        let name = ["v0.tgz", "v1.tgz"][version as usize % 2];
+        world.update(name, "-1234")?;
+        world.wait_for(&format!("is in place as version {version}:"))?;
+        world.ensure_serves("/", name.as_bytes())?;
+        free.extend(world.target.figures()?.get("cartridge_memory_free_bytes").copied());
+    }
+    if let [_, _, _, early, .., late] = free[..] {
+        ensure!((early - late).abs() < 500_000.0, "free memory: {free:?}");
+    }
+    if place == Place::Process {
+        return Ok(());
+    }
+    world.archives.pack(
+        "large.tgz",
+        &[("index.html", b"large"), ("noise.bin", &noise(9).repeat(6))],
+    )?;
+    world.update("large.tgz", "-1234")?;
+    world.wait_for("large.tgz is not taken: there is no room")?;
+    world.ensure_serves("/", b"v0.tgz")?;
+    // What failed has given its room back.
+    world.update("v1.tgz", "-1234")?;
+    world.wait_for("is in place as version 13:")?;
+    world.ensure_serves("/", b"v1.tgz")
 }
 
 fn retried(place: Place) -> Result<()> {

@@ -7,7 +7,7 @@ use cartridge_tests::image::image;
 use cartridge_tests::wire::router::Router;
 use cartridge_tests::wire::world::{World, ensure_network};
 use cartridge_tests::wire::{ADDRESS, Lan, METADATA, METADATA6, dhcp};
-use qemu::{Guest, Launch, Machine};
+use qemu::{Guest, Launch, Machine, NetworkCard};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -162,6 +162,17 @@ fn a_machine_in_no_such_cloud_asks_nobody_and_one_with_a_payload_neither() {
             Ok(())
         });
     }
+}
+
+#[test]
+fn without_a_network_card_the_defaults_hold_at_once() {
+    let mut launch = guest::launch(&image(APP));
+    (launch.machine, launch.card) = (Machine::Q35, Some(NetworkCard::None));
+    launch.extra = vec!["-smbios".into(), NOVA.into()];
+    let guest = guest::start(&launch);
+    // Long before the 120 s that a service may take.
+    guest::wait_for(&guest, "no payload: no network interface", guest::READY_LIMIT);
+    guest::wait_for(&guest, "that is all", guest::READY_LIMIT);
 }
 
 #[test]

@@ -44,10 +44,12 @@ fn twice_and_late(place: Place) -> Result<()> {
         let initialized = Known::own(MEMBER, State::Initialized);
         // Of another member first, and of ours before the topology says anything new of it.
         platform.set(Known::own("basket-2", State::Initialized))?;
-        for _ in 0..3 {
-            platform.set(initialized.clone())?;
-        }
+        let (topic, event) = initialized.broadcast();
+        platform.set(initialized)?;
         let old = platform.topology();
+        for _ in 0..2 {
+            platform.publish(&topic, event.to_string())?;
+        }
         platform.wait_for(STARTED, 1, STEP)?;
         platform.publish(topology::TOPIC, old.clone())?;
         story.activate()?;
@@ -178,7 +180,8 @@ fn bad() -> Vec<Vec<u8>> {
         "{\"memberId\":{}}",
         "{\"topology\":7}",
         "{\"topology\":{\"serviceMap\":[]}}",
-        "{\"topology\":{\"serviceMap\":{\"a\":null,\"b\":{\"clusterIdClusterMap\":7}}}}",
+        "{\"topology\":{}}",
+        "{\"topology\":{\"serviceMap\":7}}",
         "{\"memberId\":\"\\ud800\"}",
         "{\"memberId\":\"\\x\"}",
         "{\"memberId\":\"a\u{0}b\"}",
@@ -257,12 +260,18 @@ fn nonsense(place: Place) -> Result<()> {
             !story.member.states().contains(&"In_Maintenance".to_owned()),
             "it stops"
         );
+        ensure!(
+            story.member.feed.count("Terminated") == 0,
+            "what is no topology made members end"
+        );
         story.leave()?;
         story.was_whole()
     })
 }
 
 fn flood(place: Place) -> Result<()> {
+    // A process has no kernel that keeps the log: its agent does, and a log that was full once stays so.
+    let limit = if place == Place::Process { 384 } else { 256 } * 1024;
     story(place, |story| {
         story.activate()?;
         let (before, lines) = (story.member.heap()?.now, story.member.console().len());
@@ -293,7 +302,7 @@ fn flood(place: Place) -> Result<()> {
         );
         ensure!(told <= 12, "{told} lines");
         ensure!(
-            heap.most < before + 256 * 1024,
+            heap.most < before + limit,
             "{before} bytes of heap became {} for a while",
             heap.most
         );

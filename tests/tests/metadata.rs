@@ -33,6 +33,16 @@ enum Place {
     Machine,
 }
 
+impl Place {
+    /// Where the host's loopback is from there.
+    fn host(self) -> &'static str {
+        match self {
+            Place::Process => "127.0.0.1",
+            Place::Machine => "10.0.2.2",
+        }
+    }
+}
+
 impl Member {
     /// Starts it with a payload that names the service at `port` of the host.
     fn start(place: Place, service: &str, port: u16, more: &str) -> Result<Member> {
@@ -129,6 +139,8 @@ in_both! {
         a_service_that_comes_late_gives_the_payload_in_a_machine;
     faults: no_bad_answer_holds_up_the_app_in_a_process, no_bad_answer_holds_up_the_app_in_a_machine;
     silent: a_silent_service_is_given_up_in_a_process, a_silent_service_is_given_up_in_a_machine;
+    no_broker: with_the_broker_down_metadata_is_not_asked_again_in_a_process,
+        with_the_broker_down_metadata_is_not_asked_again_in_a_machine;
     stops: a_stop_while_the_payload_is_waited_for_is_obeyed_in_a_process,
         a_stop_while_the_payload_is_waited_for_is_obeyed_in_a_machine;
 }
@@ -356,4 +368,24 @@ fn stops(place: Place) -> Result<()> {
     ensure!(member.stop()? == 0, "{}", member.console());
     ensure!(begun.elapsed() < Duration::from_secs(8), "after {:?}", begun.elapsed());
     ensure_says(&member.console(), &["stop asked for by", "\"state\":\"Terminated\""])
+}
+
+fn no_broker(place: Place) -> Result<()> {
+    let (port, host) = (cartridge_tests::port::free()?, place.host());
+    let user_data = format!(
+        "MB_IP={host},MB_PORT={port},APPLICATION_ID=a,SERVICE_NAME=s,CLUSTER_ID=c,CLUSTER_INSTANCE_ID=ci,MEMBER_ID=m,\
+         NETWORK_PARTITION_ID=n,PARTITION_ID=p,INSTANCE_ID=null"
+    );
+    let server = Server::start(Cloud::new(Kind::OpenStack, &user_data));
+    let mut member = Member::start(place, "openstack", server.port, "")?;
+    member.wait_for("next attempt in")?;
+    // Several attempts fit into this time.
+    let quiet = Duration::from_secs(5);
+    let end = Instant::now() + LIMIT;
+    while server.cloud().quiet_for() < quiet {
+        ensure!(Instant::now() < end, "it goes on asking");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    ensure!(member.stop()? == 0, "{}", member.console());
+    ensure_asked(&server, &OPENSTACK)
 }

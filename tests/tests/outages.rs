@@ -139,10 +139,10 @@ fn under_activated(memory: Memory) -> Result<()> {
     story(MACHINE, |story| {
         story.platform.wait_for(STARTED, 1, STEP)?;
         story.platform.settle()?;
+        story.broker.save()?;
         story.broker.freeze()?;
         story.member.open()?;
         story.broker.wait_unread(STEP)?;
-        // It could save nothing any more.
         match memory {
             Memory::Kept => story.broker.crash()?,
             Memory::Lost => story.broker.crash_and_forget()?,
@@ -183,6 +183,7 @@ fn under_maintenance(memory: Memory) -> Result<()> {
         story.activate()?;
         story.member.hold()?;
         story.platform.settle()?;
+        story.broker.save()?;
         story.broker.freeze()?;
         ensure!(
             manage(story.member.management, "POST", "/stop", Some(TOKEN))?.status == 202,
@@ -328,7 +329,8 @@ fn a_lease_that_ends_during_a_session_loses_nothing() {
             guest.console().contains("lease ended").then_some(())
         })?;
         let control = SocketAddr::new(GUEST_LINK_LOCAL.into(), 8090);
-        ensure!(lan.ask(control, "open", STEP)? == "open", "its port");
+        let open = lan.ask(control, "open", STEP)?;
+        ensure!(open.parse::<u64>().is_ok(), "open: {open:?}");
         lan.run("Active", STEP, |_| {
             guest.console().contains("\"state\":\"Active\"").then_some(())
         })?;

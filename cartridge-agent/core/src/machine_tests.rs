@@ -356,7 +356,7 @@ fn a_control_plane_decides_when_a_member_starts_and_stops_and_is_told_of_every_s
 fn a_member_is_not_active_before_its_artifact_is_in_place() {
     for ports in ["80", ""] {
         let mut world = World::new(ports);
-        world.open_ports = vec![80];
+        world.open_ports = std::vec![80];
         world.machine.await_artifact(true);
         world.run(Duration::from_secs(601));
         assert_eq!(world.seen[..3], ["Created", "Initialized", "Starting"]);

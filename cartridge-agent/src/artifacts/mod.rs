@@ -82,19 +82,24 @@ pub fn all() -> Vec<ArtifactVersion> {
     STORE.get().map(Store::all).unwrap_or_default()
 }
 
-/// Takes what concerns artifacts in an event of the control plane. True if nothing of the event is for the app.
-pub fn intercept(event: &Event<&str>) -> bool {
+/// Takes what concerns artifacts in an event of the control plane, which knows domains. True if nothing of the event is for the app.
+pub fn intercept<'e>(event: &Event<&'e str>, domain: impl Fn(&'e str) -> Option<&'e str>) -> bool {
     let Some(store) = STORE.get() else { return false };
     match event {
         Event::ArtifactUpdated(artifact) => {
+            if let Some(id) = artifact.tenant
+                && let Some(domain) = domain(id)
+            {
+                name(store, id, domain);
+            }
             if let Err(why) = update(store, artifact) {
                 log::agent(Level::Error, format_args!("a new artifact is not fetched: {why}"), &[]);
             }
             return true;
         }
-        Event::TenantSubscribed(tenant) if store.settings.is_multitenant => {
-            if let (Some(id), Some(domain)) = (TenantId::parse(tenant.id), tenant.domain) {
-                store.name(id, domain);
+        Event::TenantSubscribed(tenant) => {
+            if let Some(domain) = tenant.domain {
+                name(store, tenant.id, domain);
             }
         }
         Event::TenantRemoved(tenant) | Event::SignUpRemoved(tenant) if store.settings.is_multitenant => {
@@ -107,6 +112,13 @@ pub fn intercept(event: &Event<&str>) -> bool {
         _ => {}
     }
     false
+}
+
+/// A tenant's domain is this.
+fn name(store: &Store, tenant: &str, domain: &str) {
+    if let Some(id) = TenantId::parse(tenant).filter(|_| store.settings.is_multitenant) {
+        store.name(id, domain);
+    }
 }
 
 fn update(store: &Store, artifact: &Artifact<&str>) -> Result<(), &'static str> {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// For the program to answer on a connection. A guest that does not listen yet may never answer on this one.
-const ANSWER: Duration = Duration::from_secs(2);
+/// For the program to answer on a connection. One that was made before the guest listened may be answered seconds later.
+const ANSWER: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(10);
 const GREETING: &str = "following";
 

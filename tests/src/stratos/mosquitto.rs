@@ -51,11 +51,11 @@ impl Broker {
         let output = command.arg("-U").arg(&passwords).output();
         let output = output.context("mosquitto_passwd; next: apt-get install mosquitto")?;
         ensure!(output.status.success(), "{command:?}: {output:?}");
-        // It would otherwise change to a user who may not enter our folder. It saves its sessions after every change, so that
-        // a kill loses none; and it sends at once, so that what a member is measured by is the member's.
+        // It would otherwise change to a user who may not enter our folder. It saves its sessions when it is told to, so
+        // that a test knows what a kill loses; and it sends at once, so that what a member is measured by is the member's.
         let configuration = format!(
             "listener {port} 127.0.0.1\nuser root\nallow_anonymous false\npassword_file {passwords}\npersistence true\n\
-             persistence_location {folder}/\nautosave_interval 1\nautosave_on_changes true\nlog_dest file {log}\n\
+             persistence_location {folder}/\nautosave_interval 0\nlog_dest file {log}\n\
              log_type all\nconnection_messages true\nmax_queued_messages 10000\nset_tcp_nodelay true\n",
             port = broker.port,
             passwords = passwords.display(),
@@ -82,7 +82,7 @@ impl Broker {
         })
     }
 
-    /// Kills it, as a host that fails does.
+    /// Kills it, as a host that fails does. It knows later what it had saved before.
     pub fn crash(&mut self) -> Result<()> {
         let mut child = self.child.take().context("it is not running")?;
         child.kill()?;
@@ -158,7 +158,8 @@ impl Broker {
         Ok(())
     }
 
-    fn save(&mut self) -> Result<()> {
+    /// Has it save its sessions, as they are now.
+    pub fn save(&self) -> Result<()> {
         // It writes another file and gives it this name when it is whole.
         let file = self.path("mosquitto.db");
         let version = || {

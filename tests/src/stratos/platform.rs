@@ -98,7 +98,6 @@ impl Platform {
             Some(member) => *member = known,
             None => inner.members.push(known),
         }
-        drop(inner);
         self.publish(&topic, event.to_string())
     }
 
@@ -109,8 +108,8 @@ impl Platform {
 
     /// Sends the whole topology, as the cloud controller does every minute.
     pub fn send_topology(&self) -> Result<()> {
-        let text = self.topology();
-        self.publish(topology::TOPIC, text)
+        let inner = self.shared.lock();
+        self.publish(topology::TOPIC, topology::complete(&inner.members, inner.dress))
     }
 
     /// The whole topology as it is now.
@@ -214,9 +213,9 @@ impl Listener for Ear {
         self.0.changed.notify_all();
     }
 
-    fn received(&mut self, message: Publish) -> Vec<(String, Vec<u8>)> {
+    fn received(&mut self, message: Publish, publish: &dyn Fn(&str, Vec<u8>) -> Result<()>) -> Result<()> {
         let mut inner = self.0.lock();
-        let mut answers = Vec::new();
+        let mut said = Ok(());
         if message.topic == MARK {
             inner.marks += 1;
         } else {
@@ -228,43 +227,43 @@ impl Listener for Ear {
                 at: Instant::now(),
             };
             if message.is_of_a_member() {
-                answers = inner.take(message);
+                // Under the lock, as all that the platform says of its members: what is older is said first.
+                let answer = inner.take(message);
+                said = answer.map_or(Ok(()), |(topic, payload)| publish(&topic, payload));
             }
         }
         self.0.changed.notify_all();
-        answers
+        said
     }
 }
 
 impl Inner {
     /// Takes a member's message, and gives what the platform says to it.
-    fn take(&mut self, message: Seen) -> Vec<(String, Vec<u8>)> {
+    fn take(&mut self, message: Seen) -> Option<(String, Vec<u8>)> {
         let event = message.event().to_owned();
         let (member, is_status) = (message.member(), message.topic.starts_with("instance/status/"));
         self.seen.push(message);
         match event.as_str() {
             "CompleteTopologyRequestEvent" if self.answers.topology => {
-                vec![(
-                    topology::TOPIC.into(),
-                    topology::complete(&self.members, self.dress).into_bytes(),
-                )]
+                let text = topology::complete(&self.members, self.dress);
+                Some((topology::TOPIC.into(), text.into_bytes()))
             }
             "CompleteTenantRequestEvent" if self.answers.tenants => {
                 let tenants = json!({"tenants": [{"tenantId": 1, "tenantDomain": "one.example"}]});
-                vec![("tenant/CompleteTenantEvent".into(), tenants.to_string().into_bytes())]
+                Some(("tenant/CompleteTenantEvent".into(), tenants.to_string().into_bytes()))
             }
             _ if is_status => match server::take(&mut self.members, &event, member.as_deref().unwrap_or("(nobody)")) {
                 Ok(known) if self.answers.broadcasts => {
                     let (topic, event) = known.broadcast();
-                    vec![(topic, event.to_string().into_bytes())]
+                    Some((topic, event.to_string().into_bytes()))
                 }
-                Ok(_) => Vec::new(),
+                Ok(_) => None,
                 Err(refusal) => {
                     self.refusals.push(refusal);
-                    Vec::new()
+                    None
                 }
             },
-            _ => Vec::new(),
+            _ => None,
         }
     }
 }

@@ -27,8 +27,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub trait Listener: Send + 'static {
     /// Everything that is published from now on comes here.
     fn subscribed(&mut self, is: bool);
-    /// A message that was not handed on before; gives what to publish in answer.
-    fn received(&mut self, message: Publish) -> Vec<(String, Vec<u8>)>;
+    /// A message that was not handed on before; `publish` says something to it, which waits for nobody.
+    fn received(&mut self, message: Publish, publish: &dyn Fn(&str, Vec<u8>) -> Result<()>) -> Result<()>;
 }
 
 /// A session that is subscribed to everything, with QoS 2. It connects again as often as need be.
@@ -142,9 +142,7 @@ impl Shared {
             Packet::Publish(message) => {
                 let (number, qos) = (message.pkid, message.qos);
                 if qos != QoS::ExactlyOnce || held.insert(number) {
-                    for (topic, payload) in listener.received(message) {
-                        self.publish(&topic, payload)?;
-                    }
+                    listener.received(message, &|topic, payload| self.publish(topic, payload))?;
                 }
                 match qos {
                     QoS::AtMostOnce => Ok(()),

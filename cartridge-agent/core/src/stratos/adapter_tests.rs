@@ -166,7 +166,7 @@ fn a_bad_message_costs_itself_and_one_line() {
     for (bad, why) in [
         (&b"{\"topology\":"[..], "cut short"),
         (b"", "cut short"),
-        (b"not JSON", "not JSON"),
+        (b"not JSON", "not a JSON object"),
         (b"{\"topology\":\"\xff\xfe\"}", "not UTF-8"),
         (format!("{{\"a\":{deep}").as_bytes(), "too deep"),
     ] {

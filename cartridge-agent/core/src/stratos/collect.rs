@@ -43,6 +43,8 @@ pub struct Collector {
     cluster: String,
     member: String,
     own: String,
+    /// The document has a map of services: it is a topology.
+    pub has_services: bool,
     /// The state of the own member in the document.
     pub own_state: Option<State>,
     /// The members of the clusters that are looked at.
@@ -63,6 +65,7 @@ impl Collector {
             cluster: String::new(),
             member: String::new(),
             own: own.into(),
+            has_services: false,
             own_state: None,
             members,
             tenants: Tenants::default(),
@@ -72,7 +75,8 @@ impl Collector {
     /// A document begins.
     pub fn begin(&mut self, shape: Shape) {
         self.shape = shape;
-        (self.depth, self.matched, self.own_state) = (0, 0, None);
+        (self.depth, self.matched) = (0, 0);
+        (self.has_services, self.own_state) = (false, None);
         self.fields.clear();
         self.members.begin();
     }
@@ -132,7 +136,8 @@ impl Collector {
 impl Sink for Collector {
     fn token(&mut self, token: Token<'_>) {
         match token {
-            Token::Begin => {
+            Token::Object | Token::Array => {
+                self.has_services |= token == Token::Object && self.depth == 2 && self.matched == 2;
                 self.depth += 1;
                 if self.depth == self.shape.base() {
                     self.fields.clear();

@@ -111,7 +111,7 @@ impl Fields {
                 (2, [Some(Key::StateManager), Some(Key::States)]) => self.set(Key::States, value),
                 _ => {}
             },
-            Token::Word | Token::TooLong | Token::Begin | Token::End => {}
+            Token::Word | Token::TooLong | Token::Object | Token::Array | Token::End => {}
         }
     }
 

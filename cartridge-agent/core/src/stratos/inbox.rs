@@ -119,7 +119,9 @@ impl<'a> Inbox<'a> {
         let Some((name, kind)) = self.reading.take() else {
             return heard;
         };
-        if let Some(fault) = self.fault.or(self.tokenizer.finish().err()) {
+        let fault = self.fault.or(self.tokenizer.finish().err());
+        let hollow = || (!self.has_subject(kind)).then_some(Fault::Hollow);
+        if let Some(fault) = fault.or_else(hollow) {
             self.collector.members.abort();
             heard.fault = Some((name, fault));
             return heard;
@@ -138,6 +140,19 @@ impl<'a> Inbox<'a> {
     pub fn interrupt(&mut self) {
         self.reading = None;
         self.collector.members.abort();
+    }
+
+    /// True if the document has what an event of this kind must have.
+    fn has_subject(&self, kind: Kind) -> bool {
+        let has = |key| self.collector.fields.get(key).is_some();
+        match kind {
+            Kind::Topology => self.collector.has_services,
+            Kind::Tenants => true,
+            Kind::Member(_) => has(Key::Member) && has(Key::Cluster),
+            Kind::CleanupMember => has(Key::Member),
+            Kind::CleanupCluster | Kind::Artifact => has(Key::Cluster),
+            Kind::Tenant(_) | Kind::SignUpRemoved => has(Key::Tenant),
+        }
     }
 
     fn understand(&mut self, kind: Kind, heard: &mut Heard) {
@@ -193,6 +208,11 @@ impl<'a> Inbox<'a> {
         self.queue
             .first()
             .or_else(|| self.collector.members.changed().map(Event::Member))
+    }
+
+    /// The domain of this tenant.
+    pub fn domain(&self, tenant: &str) -> Option<&str> {
+        self.collector.tenants.domain(tenant)
     }
 
     /// The app has it.

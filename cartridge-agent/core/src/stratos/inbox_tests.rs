@@ -88,21 +88,10 @@ fn what_is_for_others_is_passed_over() {
             "topology/MemberActivatedEvent",
             r#"{"memberId":"m2","clusterId":"other"}"#,
         ),
-        ("topology/MemberActivatedEvent", r#"{"memberId":"m2"}"#),
-        ("topology/MemberActivatedEvent", r#"{"clusterId":"php.c"}"#),
-        (
-            "topology/MemberActivatedEvent",
-            r#"{"memberId":null,"clusterId":"php.c"}"#,
-        ),
-        (
-            "topology/MemberActivatedEvent",
-            r#"{"memberId":{"memberId":"x"},"clusterId":"php.c"}"#,
-        ),
         (
             "tenant/TenantSubscribedEvent",
             r#"{"tenantId":7,"serviceName":"other"}"#,
         ),
-        ("tenant/TenantSubscribedEvent", r#"{"serviceName":"php"}"#),
         (
             "application/signup/ApplicationSignUpRemovedEvent",
             r#"{"applicationId":"other","tenantId":3}"#,
@@ -126,6 +115,56 @@ fn what_is_for_others_is_passed_over() {
         let heard = publish(&mut inbox, topic, document);
         assert!(heard.fault.is_none() && !heard.is_stop && heard.known_as.is_none());
         assert!(events(&mut inbox).is_empty(), "{document}");
+    }
+}
+
+#[test]
+fn what_says_nothing_of_anyone_is_left_out() {
+    for (topic, documents) in [
+        (
+            "topology/MemberActivatedEvent",
+            &[
+                "{}",
+                "7",
+                r#"{"memberId":"m2"}"#,
+                r#"{"clusterId":"php.c"}"#,
+                r#"{"memberId":null,"clusterId":"php.c"}"#,
+                r#"{"memberId":{"memberId":"x"},"clusterId":"php.c"}"#,
+            ][..],
+        ),
+        ("tenant/TenantSubscribedEvent", &[r#"{"serviceName":"php"}"#]),
+        ("instance/notifier/InstanceCleanupMemberEvent", &["{}", "null"]),
+        (
+            "topology/CompleteTopologyEvent",
+            &[
+                "null",
+                "[]",
+                "{}",
+                "\"text\"",
+                "7",
+                r#"{"topology":7}"#,
+                r#"{"topology":{}}"#,
+                r#"{"topology":null}"#,
+                r#"{"topology":[{}]}"#,
+                r#"{"topology":{"serviceMap":7}}"#,
+                r#"{"topology":{"serviceMap":[]}}"#,
+                r#"{"topology":{"x":{}}}"#,
+                r#"{"serviceMap":{"a":{}}}"#,
+            ],
+        ),
+    ] {
+        for document in documents {
+            let mut inbox = inbox();
+            let member = r#"{"memberId":"m2","clusterId":"php.c"}"#;
+            publish(&mut inbox, "topology/MemberActivatedEvent", member);
+            events(&mut inbox);
+            let heard = publish(&mut inbox, topic, document);
+            assert!(
+                heard.fault.is_some() && !heard.is_platform && !heard.is_topology,
+                "{document}"
+            );
+            assert!(events(&mut inbox).is_empty(), "{document}");
+        }
     }
 }
 
@@ -184,16 +223,13 @@ fn a_topology_is_read_whatever_it_has_besides_and_lacks() {
             "{end}"
         );
     }
-    for empty in [
-        "{}",
-        r#"{"topology":{}}"#,
-        r#"{"topology":null}"#,
+    let mut inbox = self::inbox();
+    let heard = publish(
+        &mut inbox,
+        "topology/CompleteTopologyEvent",
         r#"{"topology":{"serviceMap":{}}}"#,
-    ] {
-        let mut inbox = self::inbox();
-        let heard = publish(&mut inbox, "topology/CompleteTopologyEvent", empty);
-        assert!(heard.is_topology && heard.known_as.is_none(), "{empty}");
-    }
+    );
+    assert!(heard.is_topology && heard.known_as.is_none(), "nobody is there yet");
 }
 
 #[test]

@@ -14,8 +14,10 @@ pub const DEPTH_LIMIT: u32 = 32;
 /// A piece of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token<'a> {
-    /// `{` or `[`.
-    Begin,
+    /// `{`.
+    Object,
+    /// `[`.
+    Array,
     /// `}` or `]`.
     End,
     /// The name of a member of an object. One that is too long is given as empty.
@@ -39,7 +41,7 @@ pub trait Sink {
 /// Why a document is not read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is not JSON.
+    /// It is not JSON, or no object.
     NotJson,
     /// A string is not UTF-8.
     NotUtf8,
@@ -47,16 +49,19 @@ pub enum Fault {
     TooDeep,
     /// It ended before it was complete.
     CutShort,
+    /// It is JSON, and has not what makes it what it is to be.
+    Hollow,
 }
 
 impl Fault {
     /// In words.
     pub const fn words(self) -> &'static str {
         match self {
-            Fault::NotJson => "it is not JSON",
+            Fault::NotJson => "it is not a JSON object",
             Fault::NotUtf8 => "it is not UTF-8",
             Fault::TooDeep => "it is nested too deep",
             Fault::CutShort => "it is cut short",
+            Fault::Hollow => "it does not say what or whom it is about",
         }
     }
 }
@@ -328,7 +333,7 @@ impl Tokenizer {
                 } else {
                     Expect::ValueOrEnd
                 };
-                sink.token(Token::Begin);
+                sink.token(if is_object { Token::Object } else { Token::Array });
             }
             b'"' if value || key => self.begin_text(key),
             b'-' | b'0'..=b'9' if value => {

@@ -9,7 +9,8 @@ struct Seen(Vec<String>);
 impl Sink for Seen {
     fn token(&mut self, token: Token<'_>) {
         self.0.push(match token {
-            Token::Begin => "{".to_string(),
+            Token::Object => "{".to_string(),
+            Token::Array => "[".to_string(),
             Token::End => "}".to_string(),
             Token::Key(name) => format!("{name}:"),
             Token::Text(text) => format!("'{text}'"),
@@ -35,13 +36,13 @@ fn tokens_do_not_depend_on_where_the_pieces_end() {
     let tokens = [
         "{",
         "a:",
-        "{",
+        "[",
         "1",
         "-2.5e+3",
         "'x\n\u{20ac}\u{1f600}\"\u{20ac}'",
         "word",
         "word",
-        "{",
+        "[",
         "}",
         "{",
         "}",

@@ -2,7 +2,7 @@
 //!
 //! A dozen packets of a few bytes are written here rather than by a crate: of those that are kept, mqtt-protocol-core (sans-IO, no_std)
 //! took 10.5 KB more of every image for the same packets, and holds a message whole, which a topology must not be. The tests
-//! compare with it. mqttrs, which is smaller, has had no release for years and panics on a packet that is cut.
+//! compare with it. mqttrs, which is smaller, panics on a CONNECT that is cut.
 
 use alloc::vec::Vec;
 

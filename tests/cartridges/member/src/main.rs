@@ -24,12 +24,15 @@ static HEAP: PeakAlloc = PeakAlloc;
 static HOLD: Mutex<Option<Hold>> = Mutex::new(None);
 
 static FEED: Mutex<Feed> = Mutex::new(Feed {
-    follower: None,
-    waiting: Vec::new(),
+    followers: Vec::new(),
+    first: Vec::new(),
 });
 
-/// Events that wait for a follower.
-const WAITING: usize = 64;
+/// Clients that are told of events. Some may be gone: a network may bring connections that their clients have given up.
+const FOLLOWERS: usize = 8;
+
+/// Events that are kept for followers to come.
+const KEPT: usize = 64;
 
 /// For a client to send its line.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,7 +45,7 @@ fn main() -> io::Result<()> {
         for event in events {
             let text = format!("{event:?}");
             log!(Info, "event {text}");
-            feed().tell(text);
+            feed().tell(&text);
         }
     });
     let shutdown = cartridge.shutdown();
@@ -64,16 +67,13 @@ fn main() -> io::Result<()> {
 
 fn obey(ports: &[u16], shutdown: Shutdown, mut client: TcpStream) -> io::Result<()> {
     client.set_read_timeout(Some(PATIENCE))?;
+    client.set_write_timeout(Some(PATIENCE))?;
     let mut line = String::new();
     BufReader::new((&client).take(100)).read_line(&mut line)?;
     let hold = || HOLD.lock().unwrap_or_else(PoisonError::into_inner);
     let answer = match line.trim_end() {
         "open" => open(ports)?,
-        "follow" => {
-            client.write_all(b"following\n")?;
-            feed().follow(client);
-            return Ok(());
-        }
+        "follow" => return feed().follow(client),
         "hold" => {
             *hold() = Some(shutdown.hold());
             "held".into()
@@ -93,10 +93,10 @@ fn obey(ports: &[u16], shutdown: Shutdown, mut client: TcpStream) -> io::Result<
     client.write_all(answer.as_bytes())
 }
 
-/// Events go to the last client that asked for them.
+/// Who is told of events, and the first events.
 struct Feed {
-    follower: Option<TcpStream>,
-    waiting: Vec<String>,
+    followers: Vec<TcpStream>,
+    first: Vec<String>,
 }
 
 fn feed() -> MutexGuard<'static, Feed> {
@@ -104,19 +104,21 @@ fn feed() -> MutexGuard<'static, Feed> {
 }
 
 impl Feed {
-    fn follow(&mut self, client: TcpStream) {
-        self.follower = Some(client);
-        for event in std::mem::take(&mut self.waiting) {
-            self.tell(event);
+    fn follow(&mut self, mut client: TcpStream) -> io::Result<()> {
+        client.write_all(b"following\n")?;
+        client.write_all(self.first.concat().as_bytes())?;
+        if self.followers.len() < FOLLOWERS {
+            self.followers.push(client);
         }
+        Ok(())
     }
 
-    fn tell(&mut self, event: String) {
-        if let Some(follower) = &mut self.follower {
-            let told = follower.write_all(format!("{event}\n").as_bytes());
-            self.follower.take_if(|_| told.is_err());
-        } else if self.waiting.len() < WAITING {
-            self.waiting.push(event);
+    fn tell(&mut self, event: &str) {
+        let line = format!("{event}\n");
+        self.followers
+            .retain_mut(|follower| follower.write_all(line.as_bytes()).is_ok());
+        if self.first.len() < KEPT {
+            self.first.push(line);
         }
     }
 }
