@@ -131,6 +131,16 @@ fn restarted(place: Place) -> Result<()> {
             story.member.open()?;
             story.member.wait_for("\"state\":\"Active\"", STEP)?;
             story.platform.wait_state(MEMBER, State::Active, STEP)?;
+            println!(
+                "XX {state:?} {:?} {:?}",
+                story
+                    .platform
+                    .seen()
+                    .iter()
+                    .map(|m| m.topic.clone())
+                    .collect::<Vec<_>>(),
+                story.platform.refusals()
+            );
             story.leave()
         })?;
     }

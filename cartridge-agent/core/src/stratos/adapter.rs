@@ -45,11 +45,14 @@ const CLOSE: Duration = Duration::from_millis(500);
 /// A session that lasted this long was a good one: what ends it is a new trouble, not the old.
 const GOOD: Duration = Duration::from_secs(10);
 
-/// What is not taken from us in time is too much: a broker that makes us answer without reading.
-const OUT_LIMIT: usize = 16 * 1024;
+/// Bytes that wait to be sent: several status events. What makes us answer without reading the answers is given up.
+const OUT_LIMIT: usize = 8 * 1024;
 
-/// Its own topology comes whole every minute: what is lost does not matter, and what a member missed would be too much. The others
-/// wait in the session (QoS 1).
+/// How long a message may take and keep answers back: a topology of 5 MB at 400 kbit/s.
+const MESSAGE: Duration = Duration::from_secs(120);
+
+/// The topology comes whole every minute: what is lost does not matter, and all that a member missed would be too much (QoS 0). The
+/// others wait in the session (QoS 1).
 const FIRST_TOPICS: [(&str, u8); 1] = [("topology/#", 0)];
 const OTHER_TOPICS: [(&str, u8); 3] = [("instance/#", 1), ("tenant/#", 1), ("application/signup/#", 1)];
 
@@ -98,11 +101,15 @@ pub struct Stratos<'a> {
     trouble: [Option<Trouble>; BROKER_LIMIT],
     /// The brokers that have a session of this life, a bit each.
     sessions: u8,
+    /// The brokers that were told to forget the session of the life before.
+    forgotten: u8,
     /// What is to be sent.
     out: Vec<u8>,
     /// The last packet identifier.
     last_packet: u16,
     up_since: Duration,
+    /// When the message began that is not complete yet.
+    message_since: Option<Duration>,
     ping_at: Duration,
     /// The broker answers the PINGREQ by this time.
     pong_until: Option<Duration>,
@@ -142,9 +149,11 @@ impl<'a> Stratos<'a> {
             broker: 0,
             trouble: [None; BROKER_LIMIT],
             sessions: 0,
+            forgotten: 0,
             out: Vec::new(),
             last_packet: 0,
             up_since: Duration::ZERO,
+            message_since: None,
             ping_at: Duration::ZERO,
             pong_until: None,
             answer_until: None,
@@ -194,7 +203,7 @@ impl<'a> Stratos<'a> {
     fn tick_up(&mut self) {
         let now = self.now;
         let is_due = |time: Option<Duration>| time.is_some_and(|time| now >= time);
-        if is_due(self.pong_until) || is_due(self.answer_until) || self.out.len() > OUT_LIMIT {
+        if is_due(self.pong_until) || is_due(self.answer_until) {
             return self.fail(Trouble::Silent);
         }
         if now >= self.ping_at {
@@ -219,8 +228,8 @@ impl<'a> Stratos<'a> {
         self.close();
         if self.purpose == Purpose::Leave {
             // Nobody waits longer for a broker to forget.
-            self.phase = Phase::Over;
-            return;
+            self.sessions &= !(1 << self.broker);
+            return self.leave();
         }
         let count = self.settings.brokers().len();
         let mut pause = if was_good {
@@ -245,16 +254,28 @@ impl<'a> Stratos<'a> {
         self.out.clear();
         self.inbox.interrupt();
         (self.pong_until, self.answer_until, self.gate) = (None, None, None);
+        self.message_since = None;
     }
 
     /// The connection was closed as it should be.
     fn part(&mut self) {
         self.close();
-        self.phase = match self.purpose {
-            // The session is forgotten: nothing is left of the member.
-            Purpose::Leave if self.sessions == 0 => Phase::Over,
-            _ => Phase::Idle(self.now + AT_ONCE),
-        };
+        match self.purpose {
+            Purpose::Leave => self.leave(),
+            _ => self.phase = Phase::Idle(self.now + AT_ONCE),
+        }
+    }
+
+    /// Has the next broker forget the session, until nothing is left of the member.
+    fn leave(&mut self) {
+        if self.sessions == 0 {
+            self.phase = Phase::Over;
+            return;
+        }
+        if self.sessions & 1 << self.broker == 0 {
+            self.broker = self.sessions.trailing_zeros() as usize;
+        }
+        self.phase = Phase::Idle(self.now + AT_ONCE);
     }
 
     /// Says that the connection is to end.
@@ -285,13 +306,18 @@ impl<'a> Stratos<'a> {
         }
         let bit = 1 << self.broker;
         match self.purpose {
-            Purpose::Forget => self.disconnect(Purpose::Serve),
+            Purpose::Forget => {
+                self.forgotten |= bit;
+                self.disconnect(Purpose::Serve);
+            }
             Purpose::Leave => {
-                self.sessions = 0;
+                self.sessions &= !bit;
                 self.disconnect(Purpose::Leave);
             }
-            // It would mistake new packets for those of the life before.
-            Purpose::Serve if has_session && self.sessions & bit == 0 => self.disconnect(Purpose::Forget),
+            // It would mistake new packets for those of the life before. (One that says so even after that is believed.)
+            Purpose::Serve if has_session && (self.sessions | self.forgotten) & bit == 0 => {
+                self.disconnect(Purpose::Forget);
+            }
             Purpose::Serve => {
                 self.sessions |= bit;
                 self.begin_session(has_session);
@@ -327,6 +353,14 @@ impl<'a> Stratos<'a> {
     fn subscribe(&mut self, topics: &[(&str, u8)]) {
         let packet = self.next_packet();
         packet::subscribe(&mut self.out, packet, topics);
+    }
+
+    /// Answers a packet of the broker's, unless it has not taken the answers before.
+    fn acknowledge(&mut self, kind: u8, packet: u16) {
+        if self.out.len() > OUT_LIMIT {
+            return self.fail(Trouble::Silent);
+        }
+        packet::acknowledge(&mut self.out, kind, packet);
     }
 
     fn request(&mut self, topic: &str) {

@@ -88,7 +88,7 @@ impl Stratos<'_> {
     /// The broker has the event with this packet identifier.
     pub(super) fn received(&mut self, packet: u16) {
         // It is told to deliver in any case: what we know nothing of is then forgotten.
-        packet::acknowledge(&mut self.out, kind::PUBREL, packet);
+        self.acknowledge(kind::PUBREL, packet);
         if let Some(event) = &mut self.outbox.in_flight
             && event.packet == packet
         {
@@ -102,11 +102,11 @@ impl Stratos<'_> {
         let Some(event) = &mut self.outbox.in_flight else {
             return;
         };
-        if event.packet != packet || !event.is_out {
+        if event.packet != packet || !event.is_out || !event.is_received {
             return;
         }
         self.answer_until = None;
-        if event.is_resumed && event.is_received {
+        if event.is_resumed {
             // A broker says so of what it has forgotten, too (MQTT 3.1.1 section 4.3.3): the platform is asked.
             (event.is_complete, event.is_out) = (true, false);
             self.close_gate(ANSWER);

@@ -1,13 +1,13 @@
 //! The adapter as the machine and the driver see it, and as the broker's packets reach it.
 
 use super::Publisher;
-use super::{HURRIED_ANSWER, Phase, Stratos};
+use super::{HURRIED_ANSWER, MESSAGE, Phase, Stratos};
 use crate::control::{Command, ControlPlane, Event, Figures, Peer};
 use crate::lifecycle::State;
 use crate::log::Level;
 use crate::stratos::frames::Receiver;
 use crate::stratos::notes::{Note, Trouble};
-use crate::stratos::packet::{self, Packet, kind};
+use crate::stratos::packet::{Packet, kind};
 use crate::stratos::settings::Broker;
 use crate::stratos::status::Status;
 use crate::text::Message;
@@ -43,7 +43,7 @@ impl Receiver for Stratos<'_> {
             return self.inbox.interrupt();
         }
         if let Some(packet) = acknowledge {
-            packet::acknowledge(&mut self.out, kind::PUBACK, packet);
+            self.acknowledge(kind::PUBACK, packet);
         }
         let heard = self.inbox.end();
         let now = self.now;
@@ -242,7 +242,9 @@ impl Stratos<'_> {
         let mut frames = core::mem::take(&mut self.frames);
         let outcome = frames.feed(bytes, self);
         self.frames = frames;
-        if self.frames.is_inside() {
+        if !self.frames.is_inside() {
+            self.message_since = None;
+        } else if self.now.saturating_sub(*self.message_since.get_or_insert(self.now)) < MESSAGE {
             // A large message keeps the answer back.
             let later = self.answer_time();
             for until in [&mut self.pong_until, &mut self.answer_until].into_iter().flatten() {

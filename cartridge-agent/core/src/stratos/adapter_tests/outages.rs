@@ -6,6 +6,7 @@ use crate::lifecycle::State;
 use core::time::Duration;
 use std::format;
 use std::string::ToString;
+use std::vec;
 use std::vec::Vec;
 
 /// Where the connection may end while a status event is under way.
@@ -177,12 +178,50 @@ fn a_broker_that_is_silent_is_given_up() {
 fn a_large_message_does_not_look_like_silence() {
     let mut world = World::active();
     world.pass(Duration::from_secs(29));
-    let message = message("topology/CompleteTopologyEvent", &[b' '; 200], 0);
+    let message = message("topology/CompleteTopologyEvent", &[b' '; 70], 0);
     for byte in message {
         world.send(&[byte]);
         world.pass(Duration::from_secs(1));
     }
     assert_eq!(world.attempts.len(), 1);
+}
+
+#[test]
+fn a_message_without_end_does_not_keep_a_member_silent() {
+    let mut world = World::active();
+    world.enter(State::InMaintenance);
+    world.send(&[0x30, 0xff, 0xff, 0x7f, 0, 1, b't']);
+    for _ in 0..200 {
+        world.pass(Duration::from_secs(1));
+        world.send(b" ");
+    }
+    assert!(world.attempts.len() > 1 && world.log.iter().any(|line| line.contains("does not answer")));
+}
+
+#[test]
+fn a_broker_that_takes_no_answers_is_given_up_before_they_are_many() {
+    for packet in [message("t", b"", 2), vec![0x50, 2, 0x12, 0x34]] {
+        let mut world = World::active();
+        let flood = packet.repeat(4096 / packet.len());
+        let mut most = 0;
+        for _ in 0..1000 {
+            // Nothing of what there is to send is taken.
+            world.plane.receive(0, &flood, world.now);
+            most = most.max(world.plane.to_send(0).len());
+        }
+        assert!(most < 10_000, "{most}");
+        assert!(world.plane.peer(0).is_none(), "given up");
+    }
+}
+
+#[test]
+fn an_event_is_not_complete_before_it_was_received() {
+    let mut world = World::active();
+    world.enter(State::InMaintenance);
+    world.pubcomp();
+    assert!(!world.plane.outbox.is_empty());
+    world.answer_status();
+    assert!(world.plane.outbox.is_empty());
 }
 
 #[test]
@@ -199,6 +238,25 @@ fn a_session_of_a_life_before_is_forgotten_first() {
     assert_eq!(world.said(), [CONNECT]);
     world.accept(false);
     assert_eq!(world.said()[0], "SUBSCRIBE topology/#:0");
+}
+
+#[test]
+fn a_broker_that_always_has_a_session_is_told_once_to_forget_it() {
+    let mut world = World::new(PAYLOAD);
+    for _ in 0..100 {
+        world.accept(true);
+        world.pass(Duration::from_millis(10));
+        world.drop_link();
+        world.pass(Duration::from_secs(1));
+    }
+    let said = world.said();
+    let forgets = said.iter().filter(|packet| *packet == CONNECT_CLEAN).count();
+    assert_eq!(forgets, 1);
+    assert!(
+        said.contains(&"SUBSCRIBE topology/#:0".to_string()),
+        "it serves all the same"
+    );
+    assert!(world.attempts.len() < 15, "{} attempts in 100 s", world.attempts.len());
 }
 
 #[test]
@@ -265,4 +323,38 @@ fn status_events_wait_for_the_platform_and_not_for_ever() {
     world.pass(Duration::from_secs(41));
     let said = world.said();
     assert_eq!(World::published(&said, "Maintenance"), 1, "{said:?}");
+}
+
+#[test]
+fn every_broker_that_had_a_session_is_told_to_forget_it() {
+    for is_reachable in [true, false] {
+        let mut world = World::new("MB_URLS=a|b,MEMBER_ID=m,CLUSTER_ID=c");
+        world.accept(false);
+        world.pass(Duration::from_secs(11));
+        world.answers_pings = true;
+        // The first broker is left for the second.
+        world.drop_link();
+        world.pass(Duration::from_secs(1));
+        world.accept(false);
+        world.said();
+        world.is_reachable = is_reachable;
+        world.enter(State::InMaintenance);
+        world.enter(State::ReadyToShutDown);
+        assert_eq!(world.said(), ["DISCONNECT"]);
+        world.drop_link();
+        world.pass(Duration::from_millis(100));
+        if is_reachable {
+            for _ in 0..2 {
+                assert_eq!(world.said(), ["CONNECT m flags 2 keep-alive 60"]);
+                assert!(!world.plane.is_heard());
+                world.accept(false);
+                assert_eq!(world.said(), ["DISCONNECT"]);
+                world.drop_link();
+                world.pass(Duration::from_millis(100));
+            }
+        }
+        assert!(world.plane.is_heard());
+        let hosts: Vec<_> = world.attempts.iter().map(|(_, host)| host.as_str()).collect();
+        assert_eq!(hosts, ["a", "b", "b", "a"]);
+    }
 }
