@@ -2,13 +2,17 @@
 
 use crate::events::Events;
 use crate::files::Files;
-use crate::shared::Shared;
+use crate::instance::Instance;
+#[cfg(feature = "metadata")]
+use crate::metadata;
+use crate::shared::{Base, Shared};
 use crate::{log, management, runner, stop_sources};
 use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::log::Level;
 use cartridge_agent_core::machine::Cause;
 use cartridge_agent_core::parameters::{Parameters, SIZE_LIMIT};
-use cartridge_agent_core::settings;
+use cartridge_agent_core::payload;
+use cartridge_agent_core::settings::{self, BadValue, Settings};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -19,12 +23,14 @@ const PROBLEM_LIMIT: usize = 8;
 /// How much longer than the drain deadline anyone waits for the agent to end the process.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+static BASE: OnceLock<Base> = OnceLock::new();
 static AGENT: OnceLock<Shared> = OnceLock::new();
 
 /// Starts the agent; the first thing an app does.
 ///
-/// It returns at once, while the network is still being configured. It cannot fail: what is wrong with the payload or the
-/// platform is in the log, and the defaults hold. Called again, it gives another handle to the same agent.
+/// It returns at once, while the network is still being configured, unless there is a metadata service to ask for the payload: then
+/// it returns with the payload, or after METADATA_SECONDS. It cannot fail: what is wrong with the payload or the platform is in
+/// the log, and the defaults hold. Called again, it gives another handle to the same agent.
 pub fn start() -> Cartridge {
     let mut is_first = false;
     let shared = AGENT.get_or_init(|| {
@@ -33,7 +39,6 @@ pub fn start() -> Cartridge {
     });
     shared.handles.fetch_add(1, Ordering::AcqRel);
     if is_first {
-        stop_sources::watch(shared);
         runner::start(shared);
         management::start(shared);
     }
@@ -42,37 +47,81 @@ pub fn start() -> Cartridge {
 
 /// Reads the payload and has the network configured by it.
 fn prepare() -> Shared {
-    let started = Instant::now();
-    let files = Files::from_environment();
-    log::open(&files);
-    let parameters = Parameters::new(read(&files, "defaults"), read(&files, "payload"));
-    // Errors are written at every level, so before LOG_LEVEL is known too.
-    let settings = settings::read(&parameters, &mut |bad| {
-        log::agent(Level::Error, format_args!("{bad}"), &[])
-    });
-    log::set_level(settings.log_level);
+    let base = BASE.get_or_init(|| Base::new(Files::from_environment()));
+    log::open(&base.files);
+    let defaults = read(&base.files, "defaults").unwrap_or_default();
+    let payload = read(&base.files, "payload").map(usable);
+    #[cfg_attr(
+        not(feature = "metadata"),
+        expect(unused_mut, reason = "only a metadata service changes it")
+    )]
+    let mut plan = Plan::new(Parameters::new(defaults.leak(), payload.unwrap_or_default()));
+    log::set_level(plan.settings.log_level);
     #[cfg(feature = "log")]
     crate::facade::install();
-    report_problems(&parameters);
-    if let Some(Err(error)) = files.write("network", settings.network.command().as_str()) {
-        log::failure(format_args!("the network cannot be configured"), &error);
-    }
-    Shared::new(files, parameters, settings, started)
+    plan.configure_network(base);
+    stop_sources::watch(base);
+    #[cfg(feature = "metadata")]
+    let instance = metadata::payload(base, payload.is_some(), &mut plan);
+    #[cfg(not(feature = "metadata"))]
+    let instance = Instance::default();
+    report_problems(&plan.parameters);
+    let instance = instance.with(plan.parameters);
+    Shared::new(base, plan.parameters, plan.settings, instance)
 }
 
-/// The launch-params text in file `name`; kept for as long as the process lives.
-fn read(files: &Files, name: &str) -> &'static [u8] {
-    match files.read(name, SIZE_LIMIT) {
-        None => &[],
-        Some(Ok(text)) => text.leak(),
-        Some(Err(error)) => {
+/// The parameters, and what the agent makes of them.
+pub struct Plan {
+    pub parameters: Parameters<'static>,
+    pub settings: Settings<'static>,
+}
+
+impl Plan {
+    #[inline(never)]
+    pub fn new(parameters: Parameters<'static>) -> Self {
+        // Errors are written at every level, so before LOG_LEVEL is known too.
+        let settings = settings::read(&parameters, &mut report);
+        Plan { parameters, settings }
+    }
+
+    #[inline(never)]
+    pub fn configure_network(&self, base: &Base) {
+        if let Some(Err(error)) = base.files.write("network", self.settings.network.command().as_str()) {
+            log::failure(format_args!("the network cannot be configured"), &error);
+        }
+    }
+}
+
+/// Logs that a value is not taken.
+#[inline(never)]
+pub fn report(bad: BadValue<'_>) {
+    log::agent(Level::Error, format_args!("{bad}"), &[]);
+}
+
+/// The text in file `name`, if there is one.
+fn read(files: &Files, name: &str) -> Option<Vec<u8>> {
+    match files.read(name, SIZE_LIMIT)? {
+        Ok(text) => Some(text),
+        Err(error) => {
             log::failure(
                 format_args!("going on without the {name}, which cannot be read"),
                 &error,
             );
-            &[]
+            None
         }
     }
+}
+
+/// A payload's text for [`Parameters`], kept for as long as the process lives; empty when nothing of it can be used.
+#[inline(never)]
+pub fn usable(mut payload: Vec<u8>) -> &'static [u8] {
+    let length = payload::read(&mut payload).unwrap_or_else(|why| {
+        log::agent(Level::Error, format_args!("payload: {why}"), &[]);
+        0
+    });
+    payload.truncate(length);
+    payload.shrink_to_fit();
+    payload.leak()
 }
 
 fn report_problems(parameters: &Parameters<'_>) {
@@ -127,6 +176,11 @@ impl Cartridge {
         self.shared.parameters
     }
 
+    /// What the cloud says of this instance: its identifier, host name, public keys; nothing outside a cloud.
+    pub fn instance(&self) -> &'static Instance {
+        &self.shared.instance
+    }
+
     /// The life-cycle state now.
     pub fn state(&self) -> State {
         self.shared.state()
@@ -140,6 +194,12 @@ impl Cartridge {
     /// What the control plane and the platform have for the app, in one stream.
     pub fn events(&self) -> Events {
         Events::new(self.shared)
+    }
+
+    /// The content that is fetched after the boot (feature `artifacts`).
+    #[cfg(feature = "artifacts")]
+    pub fn artifacts(&self) -> crate::artifacts::Artifacts {
+        crate::artifacts::Artifacts::new()
     }
 
     /// A guard for work in flight: a stop waits for it to be dropped, until the drain deadline.

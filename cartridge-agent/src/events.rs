@@ -3,6 +3,8 @@
 //! The queue comes into being with the first [`Events`]: until then events wait in the adapter, and an app that never asks
 //! has nothing of this in its image.
 
+#[cfg(feature = "artifacts")]
+use crate::artifacts::{self, ArtifactVersion};
 use crate::shared::{Shared, lock};
 use cartridge_agent_core::control::{self, ControlPlane};
 use futures_core::Stream;
@@ -35,6 +37,10 @@ pub enum Event {
     ArtifactUpdated(Artifact),
     /// Launch parameters have changed.
     ConfigurationChanged,
+    /// A new version of an artifact is in place and the current one (feature `artifacts`, in place of `ArtifactUpdated`: the agent
+    /// fetches it).
+    #[cfg(feature = "artifacts")]
+    ArtifactReady(ArtifactVersion),
     /// A stop was asked for, by whomever: the app's work is cut off at this time. It is the last event.
     ShutdownRequested(Instant),
 }
@@ -75,6 +81,12 @@ struct Hall {
 struct Queue {
     events: VecDeque<Event>,
     tasks: VecDeque<Waker>,
+    /// Versions that the app was not told of, one for each tenant at most.
+    #[cfg(feature = "artifacts")]
+    ready: VecDeque<ArtifactVersion>,
+    /// The app has asked for events.
+    #[cfg(feature = "artifacts")]
+    has_taker: bool,
     /// Someone has the last event.
     is_over: bool,
 }
@@ -84,6 +96,39 @@ impl Listeners {
     pub fn pass_on(&self, plane: &mut impl ControlPlane) {
         if let Some(hall) = self.0.get() {
             (hall.pass_on)(hall, plane);
+        }
+    }
+
+    /// Takes in what concerns the agent itself, artifacts and tenants, whether or not the app listens. What is for the app, too, waits
+    /// for it; of an app that never listened only the newest.
+    #[cfg(feature = "artifacts")]
+    pub fn take_in(&self, plane: &mut impl ControlPlane) {
+        while let Some(event) = plane.event()
+            && !matches!(event, control::Event::Member(_))
+        {
+            let hall = self.open();
+            let mut queue = lock(&hall.queue);
+            if queue.events.len() >= WAITING {
+                if queue.has_taker {
+                    return;
+                }
+                queue.events.pop_front();
+            }
+            drop(queue);
+            let for_app = (!artifacts::intercept(&event, |tenant| plane.domain(tenant))).then(|| Event::from(event));
+            plane.event_taken();
+            if let Some(event) = for_app {
+                lock(&hall.queue).events.push_back(event);
+                hall.wake_all();
+            }
+        }
+    }
+
+    /// A version of an artifact is in place.
+    #[cfg(feature = "artifacts")]
+    pub fn ready(&self, version: ArtifactVersion) {
+        if let Some(hall) = self.0.get() {
+            hall.ready(version);
         }
     }
 
@@ -109,6 +154,10 @@ impl Listeners {
 impl Hall {
     fn pass_on(&self, plane: &mut dyn ControlPlane) {
         let mut queue = lock(&self.queue);
+        #[cfg(feature = "artifacts")]
+        if !queue.has_taker {
+            return;
+        }
         let before = queue.events.len();
         while queue.events.len() < WAITING
             && let Some(event) = plane.event()
@@ -124,6 +173,21 @@ impl Hall {
             drop(queue);
             self.wake(tasks);
         }
+    }
+
+    #[cfg(feature = "artifacts")]
+    fn ready(&self, version: ArtifactVersion) {
+        let mut queue = lock(&self.queue);
+        if !queue.has_taker {
+            return;
+        }
+        let old = queue.ready.iter().position(|old| old.tenant() == version.tenant());
+        let old = old.and_then(|old| queue.ready.remove(old));
+        queue.ready.push_back(version);
+        drop(queue);
+        // Without the lock: its files may be removed now.
+        drop(old);
+        self.wake_all();
     }
 
     fn wake_all(&self) {
@@ -151,6 +215,10 @@ pub struct Events {
 impl Events {
     pub(crate) fn new(shared: &'static Shared) -> Self {
         let hall = shared.listeners.open();
+        #[cfg(feature = "artifacts")]
+        if !std::mem::replace(&mut lock(&hall.queue).has_taker, true) {
+            artifacts::all().into_iter().for_each(|version| hall.ready(version));
+        }
         // Events may be waiting in the adapter.
         shared.wake_agent();
         Events { shared, hall }
@@ -196,6 +264,8 @@ impl Events {
 
     fn pop(&self, queue: &mut Queue) -> Option<Event> {
         let event = queue.events.pop_front();
+        #[cfg(feature = "artifacts")]
+        let event = event.or_else(|| queue.ready.pop_front().map(Event::ArtifactReady));
         if event.is_some() || queue.is_over {
             return event;
         }

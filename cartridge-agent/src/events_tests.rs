@@ -1,9 +1,7 @@
 use super::*;
-use crate::files::Files;
+use crate::shared::nobody;
 use cartridge_agent_core::control::Command;
 use cartridge_agent_core::lifecycle::State;
-use cartridge_agent_core::parameters::Parameters;
-use cartridge_agent_core::settings;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
@@ -41,13 +39,6 @@ impl ControlPlane for Tenants {
     fn event_taken(&mut self) {
         self.next += 1;
     }
-}
-
-fn nobody() -> &'static Shared {
-    let parameters = Parameters::default();
-    let settings = settings::read(&parameters, &mut |_| {});
-    let shared = Shared::new(Files::from_environment(), parameters, settings, Instant::now());
-    Box::leak(Box::new(shared))
 }
 
 fn stop(shared: &Shared) -> Instant {

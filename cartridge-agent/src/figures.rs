@@ -44,14 +44,12 @@ fn read(shared: &Shared) -> Figures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::Files;
+    use crate::shared::nobody;
     use cartridge_agent_core::control::Command;
     use cartridge_agent_core::lifecycle::State;
     use cartridge_agent_core::log::Level;
-    use cartridge_agent_core::parameters::Parameters;
-    use cartridge_agent_core::settings;
     use std::fmt::Write;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     /// Wants figures at 0, and has more lines than are good.
     #[derive(Default)]
@@ -83,12 +81,10 @@ mod tests {
 
     #[test]
     fn a_control_plane_is_told_the_figures_it_wants_and_its_lines_are_logged() {
-        let parameters = Parameters::default();
-        let settings = settings::read(&parameters, &mut |_| {});
-        let shared = Shared::new(Files::from_environment(), parameters, settings, Instant::now());
+        let shared = nobody();
         let mut plane = Curious::default();
         let before = log::written()[Level::Warn as usize];
-        assert!(answer(&shared, &mut plane) && !answer(&shared, &mut plane));
+        assert!(answer(shared, &mut plane) && !answer(shared, &mut plane));
         assert_eq!(
             (plane.lines, log::written()[Level::Warn as usize] - before),
             (2 * LINES, 2 * LINES as u32)

@@ -13,6 +13,12 @@ impl Files {
         Files(std::env::var_os("CARTRIDGE_DIR"))
     }
 
+    /// No folder.
+    #[cfg(all(test, feature = "metadata"))]
+    pub fn none() -> Self {
+        Files(None)
+    }
+
     /// True if there is a folder.
     pub fn exist(&self) -> bool {
         self.0.is_some()

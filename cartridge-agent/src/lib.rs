@@ -22,7 +22,8 @@
 //!
 //! # Parameters
 //!
-//! Launch-params text, `KEY=VALUE,KEY=VALUE` (see [`Parameters`]). The agent's own keys, with what holds without them:
+//! Launch-params text, `KEY=VALUE,KEY=VALUE` (see [`Parameters`]), or a JSON object. The agent's own keys, with what holds without
+//! them:
 //!
 //! | key | meaning | default |
 //! |---|---|---|
@@ -40,7 +41,9 @@
 //! | `thrift.server.admin.username`, `thrift.server.admin.password` | whom to log in as there; also `CEP_USERNAME`, `CEP_PASSWORD` | `admin`, `admin` |
 //! | `stats.notifier.interval` | seconds between health statistics, 1 to 3600 | 15 |
 //! | `cep.stats.publisher.enabled` | `false`: no health statistics | `true` |
-//!
+//! | `METADATA` | which metadata service to ask for the payload: `auto`, `openstack`, `ec2`, `off` | `auto` |
+//! | `METADATA_ADDRESS` | its IP address, with a port or without | 169.254.169.254, then IPv6 |
+//! | `METADATA_SECONDS` | how long to wait for it, 1 to 3600 | 120 |
 //! | `CONTROL_PLANE` | `stratos`, `none`, or `auto`: `stratos` if there is a broker and the identifiers of a member | `auto` |
 //! | `mb.urls` or `MB_URLS` | message brokers as `HOST:PORT`, separated by `\|`, at most 8; IPv6 as `[::1]:1883` | none |
 //! | `mb.ip`, `mb.port` or `MB_IP`, `MB_PORT` | the message broker, if there is no list | none, 1883 |
@@ -49,13 +52,41 @@
 //! | `APPLICATION_ID`, `SERVICE_NAME`, `CLUSTER_INSTANCE_ID`, `INSTANCE_ID`, `NETWORK_PARTITION_ID`, `PARTITION_ID` | what its events say besides | `null` |
 //! | `DEPENDENCY_CLUSTER_IDS` | clusters whose members the app is told of too, separated by `\|`, at most 15 | none |
 //!
+//! With the feature `artifacts` also:
+//!
+//! | key | meaning | default |
+//! |---|---|---|
+//! | `REPO_URL` | where the artifact is, without a control plane; the member is Active when it is in place | no artifact |
+//! | `REPO_USERNAME`, `REPO_PASSWORD`, `REPO_DIGEST` | name, password, and `sha256:HEX` for it | none |
+//! | `CARTRIDGE_KEY` | opens passwords of the control plane, 16 characters | none |
+//! | `MULTITENANT`, `TENANT_ID` | whether tenants have artifacts of their own; whose the one at `REPO_URL` is | `false`, `-1234` |
+//! | `artifact.clone.retries`, `artifact.clone.interval` | attempts after the first, seconds between them | 5, 10 |
+//! | `artifact.limit.mib` | MiB of the archive, and of what is in it | 256 |
+//!
 //! A bad value is reported in the log and replaced by the default; it never stops the cartridge. Every other key is the
 //! app's; one that is nearly a key of the agent's is reported too.
+//!
+//! # Payload
+//!
+//! The first of these that is there:
+//!
+//! 1. the file `payload` of the platform (below): nobody is asked;
+//! 2. user-data of the metadata service (feature `metadata`). `METADATA=auto` asks one only in a machine that says it is in OpenStack
+//!    (then at its own paths, else at EC2's) or in EC2; `openstack` and `ec2` ask that one anywhere, and a payload at hand then holds where
+//!    the service's says nothing. The network is brought up by what is known so far, and configured anew if the payload
+//!    says so;
+//! 3. nothing: the defaults hold.
+//!
+//! A service is asked in a thread of its own: 3 s for a connection, 10 s for a request, again after faults that may pass, in pauses that
+//! grow from 0.5 to 8 s, for METADATA_SECONDS. What it says, also that there is no user-data, is kept and not asked for again. At most
+//! 65,535 bytes are read. [`Cartridge::instance`] has the rest of what it says; `INSTANCE_ID`, unless the payload has it, is the service's
+//! identifier of the instance.
 //!
 //! # Platform
 //!
 //! The agent meets its platform only in the files of the folder that the environment variable `CARTRIDGE_DIR` names:
-//! `payload`, `defaults`, `log`, `stats`, `power`, `priority`, `network`. Each may be absent; under plain `cargo run` all are.
+//! `payload`, `defaults`, `platform`, `entropy`, `log`, `stats`, `power`, `priority`, `network`. Each may be absent; under plain
+//! `cargo run` all are.
 //!
 //! # Control plane
 //!
@@ -74,6 +105,12 @@
 //! ```
 //!
 //! The feature `stratos` (on by default) has it in the image.
+//!
+//! # Artifacts
+//!
+//! With the feature `artifacts` the agent fetches the content that the control plane or `REPO_URL` names, checks and unpacks it, and
+//! makes it the current version in one step. `Cartridge::artifacts` gives that version; its folder stays as it is for as long as
+//! the app keeps it. Each new one is also an event, `Event::ArtifactReady`. The details are in docs/artifacts.md.
 //!
 //! # Log
 //!
@@ -101,14 +138,21 @@
 #![warn(missing_docs)]
 
 mod app;
+#[cfg(feature = "artifacts")]
+mod artifacts;
 mod events;
 #[cfg(feature = "log")]
 mod facade;
+#[cfg(any(feature = "artifacts", feature = "metadata"))]
+mod fetch;
 mod figures;
 mod files;
+mod instance;
 mod links;
 mod log;
 mod management;
+#[cfg(feature = "metadata")]
+mod metadata;
 mod plane;
 mod runner;
 mod shared;
@@ -117,10 +161,13 @@ mod stop_sources;
 mod unix;
 
 pub use app::{Cartridge, Hold, Shutdown, start};
+#[cfg(feature = "artifacts")]
+pub use artifacts::{ArtifactVersion, Artifacts};
 pub use cartridge_agent_core::lifecycle::State;
 pub use cartridge_agent_core::log::Level;
 pub use cartridge_agent_core::parameters::Parameters;
 pub use events::{Artifact, Event, Events, EventsIter, Member, Tenant};
+pub use instance::Instance;
 pub use log::log_line;
 
 /// Writes a line to the cartridge's log: a [`Level`], then as in `format!`.

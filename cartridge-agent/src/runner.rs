@@ -1,7 +1,7 @@
 //! The agent's own thread: does what the core says.
 
 use crate::links::Links;
-use crate::shared::Shared;
+use crate::shared::{Base, Shared};
 use crate::{figures, log, plane};
 use cartridge_agent_core::control::ControlPlane;
 use cartridge_agent_core::lifecycle::State;
@@ -33,6 +33,8 @@ pub fn start(shared: &'static Shared) {
 
 /// Takes the member through its first states, and leaves the rest to a thread of the agent's own.
 fn live<C: ControlPlane + Send + 'static>(shared: &'static Shared, plane: C) {
+    #[cfg(feature = "artifacts")]
+    crate::artifacts::start(shared, plane.links() > 0);
     let mut member = Member::new(shared, plane);
     // What there is to wait for after the first states, the thread finds again.
     member.advance();
@@ -52,15 +54,15 @@ fn live<C: ControlPlane + Send + 'static>(shared: &'static Shared, plane: C) {
 }
 
 /// Starts a thread of the agent's, above the app's in priority. A failure is logged: the cartridge goes on without it.
-pub fn spawn(name: &str, shared: &'static Shared, work: impl FnOnce() + Send + 'static) -> Option<Thread> {
-    spawn_boxed(name, shared, Box::new(work))
+pub fn spawn(name: &str, base: &'static Base, work: impl FnOnce() + Send + 'static) -> Option<Thread> {
+    spawn_boxed(name, base, Box::new(work))
 }
 
 /// One copy of the code for every kind of work.
-fn spawn_boxed(name: &str, shared: &'static Shared, work: Box<dyn FnOnce() + Send>) -> Option<Thread> {
+fn spawn_boxed(name: &str, base: &'static Base, work: Box<dyn FnOnce() + Send>) -> Option<Thread> {
     // The kind of work that an app may start too: one copy of what std does for it.
     let above_the_app: Box<dyn FnOnce() + Send> = Box::new(move || {
-        shared.files.raise_priority();
+        base.files.raise_priority();
         work();
     });
     match thread::Builder::new()
@@ -123,6 +125,8 @@ impl<C: ControlPlane> Member<C> {
                 machine.stop(request, shared.now());
             }
             machine.released(shared.is_released());
+            #[cfg(feature = "artifacts")]
+            machine.await_artifact(crate::artifacts::is_awaited());
             match machine.next(shared.now()) {
                 Action::Entered(state) => enter(shared, state),
                 Action::Report(note) => log::agent(note.level(), format_args!("{note}"), &[]),
@@ -140,6 +144,8 @@ impl<C: ControlPlane> Member<C> {
                     {
                         continue;
                     }
+                    #[cfg(feature = "artifacts")]
+                    shared.listeners.take_in(machine.plane());
                     shared.listeners.pass_on(machine.plane());
                     return Next::Wait(until);
                 }
@@ -167,8 +173,8 @@ fn log_state(state: State, message: fmt::Arguments<'_>) {
 }
 
 /// What the platform says about the network.
-pub fn network(shared: &Shared) -> NetworkState {
-    match shared.files.read("network", NETWORK_FILE_LIMIT) {
+pub fn network(base: &Base) -> NetworkState {
+    match base.files.read("network", NETWORK_FILE_LIMIT) {
         None => NetworkState::NotOurs,
         Some(Ok(text)) => NetworkState::parse(std::str::from_utf8(&text).unwrap_or_default()),
         Some(Err(_)) => NetworkState::Failed,
@@ -182,6 +188,9 @@ pub fn accepts(port: u16) -> bool {
 
 /// The one way out. An app that has dropped its handle in `main` is about to return from it with a status of its own.
 fn exit(shared: &Shared, status: i32) -> ! {
+    // Before `main` is told that it may end the process.
+    #[cfg(all(unix, feature = "artifacts"))]
+    crate::artifacts::clear();
     shared.tell(|told| told.terminated = true);
     if shared.leaving.load(Ordering::Acquire) {
         let limit = Instant::now() + LEAVE_TIMEOUT;

@@ -2,10 +2,8 @@
 
 use super::*;
 use crate::events::{Event, Events};
-use crate::files::Files;
+use crate::shared::nobody;
 use cartridge_agent_core::control::{self, Command, Peer, Tenant};
-use cartridge_agent_core::parameters::Parameters;
-use cartridge_agent_core::settings;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -101,17 +99,6 @@ impl ControlPlane for Lines {
 
 /// Nothing here takes longer, however busy the machine is.
 const DEADLINE: Duration = Duration::from_secs(20);
-
-fn nobody() -> &'static Shared {
-    let parameters = Parameters::default();
-    let settings = settings::read(&parameters, &mut |_| {});
-    Box::leak(Box::new(Shared::new(
-        Files::from_environment(),
-        parameters,
-        settings,
-        Instant::now(),
-    )))
-}
 
 /// Lives until the end; gives the exit status.
 fn run(shared: &'static Shared, mut member: Member<&mut dyn ControlPlane>) -> i32 {

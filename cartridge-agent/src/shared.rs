@@ -1,13 +1,16 @@
 //! What the agent's threads and the app's share. A thread of the app can be stopped anywhere by a more urgent one, also while
 //! it holds a lock, so what the agent needs all the time are atomics. It takes one lock that the app takes too, to wake those who
-//! wait for [`Told`]: twice in its life, for a few instructions, and at worst as long as the app's other threads take turns.
+//! wait for [`Told`]: twice in its life, for a few instructions, and at worst as long as the app's other threads take turns. With a
+//! control plane that has events there is the lock of their queue as well, as briefly, for each of them.
 
 use crate::events::Listeners;
 use crate::files::Files;
+use crate::instance::Instance;
 use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::machine::{Cause, StopRequest};
 use cartridge_agent_core::parameters::Parameters;
 use cartridge_agent_core::settings::Settings;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{Thread, ThreadId};
@@ -16,11 +19,21 @@ use std::time::{Duration, Instant};
 /// More requests to stop than this are not kept; the first counts anyway.
 const REQUEST_LIMIT: usize = 8;
 
-pub struct Shared {
+/// What there is from the first moment on, before the payload is known.
+pub struct Base {
     pub files: Files,
+    pub started: Instant,
+    requests: Mutex<Vec<StopRequest>>,
+    /// Whoever waits for a request, before there is an agent's thread.
+    asked: Condvar,
+    agent: OnceLock<Thread>,
+}
+
+pub struct Shared {
+    base: &'static Base,
     pub parameters: Parameters<'static>,
     pub settings: Settings<'static>,
-    pub started: Instant,
+    pub instance: Instance,
     /// The thread that called `start`: when it drops its handle, the process is about to end by itself.
     pub home: ThreadId,
     /// The state's number.
@@ -32,8 +45,6 @@ pub struct Shared {
     pub leaving: AtomicBool,
     /// Requests to the management endpoint that were answered.
     pub answered: AtomicU32,
-    requests: Mutex<Vec<StopRequest>>,
-    agent: OnceLock<Thread>,
     told: Mutex<Told>,
     changed: Condvar,
     pub listeners: Listeners,
@@ -48,38 +59,20 @@ pub struct Told {
     pub terminated: bool,
 }
 
-impl Shared {
-    pub fn new(files: Files, parameters: Parameters<'static>, settings: Settings<'static>, started: Instant) -> Self {
+impl Base {
+    pub fn new(files: Files) -> Self {
         Self {
             files,
-            parameters,
-            settings,
-            started,
-            home: std::thread::current().id(),
-            state: AtomicU8::new(State::Created as u8),
-            handles: AtomicUsize::new(0),
-            holds: AtomicUsize::new(0),
-            leaving: AtomicBool::new(false),
-            answered: AtomicU32::new(0),
+            started: Instant::now(),
             requests: Mutex::default(),
+            asked: Condvar::new(),
             agent: OnceLock::new(),
-            told: Mutex::default(),
-            changed: Condvar::new(),
-            listeners: Listeners::default(),
         }
     }
 
     /// The time since the agent started, which is the time of the agent's core.
     pub fn now(&self) -> Duration {
         self.started.elapsed()
-    }
-
-    pub fn state(&self) -> State {
-        State::from_number(self.state.load(Ordering::Acquire))
-    }
-
-    pub fn set_state(&self, state: State) {
-        self.state.store(state as u8, Ordering::Release);
     }
 
     pub fn set_agent(&self, thread: Thread) {
@@ -104,6 +97,7 @@ impl Shared {
             requests.push(StopRequest { cause, status, drain });
         }
         drop(requests);
+        self.asked.notify_all();
         self.wake_agent();
     }
 
@@ -111,6 +105,73 @@ impl Shared {
     pub fn take_requests(&self) -> Vec<StopRequest> {
         let requests = self.requests.try_lock();
         requests.map_or_else(|_| Vec::new(), |mut requests| std::mem::take(&mut *requests))
+    }
+
+    /// Waits until `is_done`, of which [`Base::look_again`] tells, but no longer than until a stop is asked for, or `limit`.
+    #[cfg(feature = "metadata")]
+    pub fn wait_for_stop_or(&self, limit: Duration, is_done: &dyn Fn() -> bool) {
+        let end = Instant::now() + limit;
+        let mut requests = lock(&self.requests);
+        while requests.is_empty() && !is_done() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            requests = self
+                .asked
+                .wait_timeout(requests, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Something that is waited for may be done.
+    #[cfg(feature = "metadata")]
+    pub fn look_again(&self) {
+        // With the lock, whoever waits has either not looked yet or waits already.
+        drop(lock(&self.requests));
+        self.asked.notify_all();
+    }
+}
+
+impl Deref for Shared {
+    type Target = Base;
+
+    fn deref(&self) -> &Base {
+        self.base
+    }
+}
+
+impl Shared {
+    pub fn new(
+        base: &'static Base,
+        parameters: Parameters<'static>,
+        settings: Settings<'static>,
+        instance: Instance,
+    ) -> Self {
+        Self {
+            base,
+            parameters,
+            settings,
+            instance,
+            home: std::thread::current().id(),
+            state: AtomicU8::new(State::Created as u8),
+            handles: AtomicUsize::new(0),
+            holds: AtomicUsize::new(0),
+            leaving: AtomicBool::new(false),
+            answered: AtomicU32::new(0),
+            told: Mutex::default(),
+            changed: Condvar::new(),
+            listeners: Listeners::default(),
+        }
+    }
+
+    pub fn state(&self) -> State {
+        State::from_number(self.state.load(Ordering::Acquire))
+    }
+
+    pub fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
     }
 
     /// True when the app has dropped every handle and guard.
@@ -150,4 +211,13 @@ impl Shared {
 /// Locks `mutex`. A thread that panicked with the lock cannot leave these small values half changed.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A member without payload, for tests.
+#[cfg(test)]
+pub fn nobody() -> &'static Shared {
+    let parameters = Parameters::default();
+    let settings = cartridge_agent_core::settings::read(&parameters, &mut |_| {});
+    let base = Box::leak(Box::new(Base::new(Files::from_environment())));
+    Box::leak(Box::new(Shared::new(base, parameters, settings, Instance::default())))
 }

@@ -1,6 +1,6 @@
 //! What only a Unix process has: signals, standard output that can be copied, and Linux's own figures.
 
-use crate::shared::Shared;
+use crate::shared::Base;
 use crate::{log, runner};
 use cartridge_agent_core::figures::Figures;
 use cartridge_agent_core::machine::Cause;
@@ -9,12 +9,12 @@ use std::fs::File;
 use std::os::fd::AsFd;
 
 /// SIGTERM and SIGINT ask for a stop; a second one ends the drain at once.
-pub fn watch_signals(shared: &'static Shared) {
+pub fn watch_signals(base: &'static Base) {
     match signal_hook::iterator::Signals::new([SIGTERM, SIGINT]) {
         Ok(mut signals) => {
-            runner::spawn("agent-signals", shared, move || {
+            runner::spawn("agent-signals", base, move || {
                 for _ in signals.forever() {
-                    shared.request_stop(Cause::Signal, 0, None);
+                    base.request_stop(Cause::Signal, 0, None);
                 }
             });
         }

@@ -12,6 +12,9 @@ const PREFIX: &str = "fault:";
 /// A report that no exception caused: its first address follows a call.
 const ABORT: &str = "fault: abort";
 
+/// Address lines that are held back at most: many more than a report of the kernel has. An app may print what looks like them for ever.
+const MOST_HELD: usize = 256;
+
 /// Takes console lines, gives those to show.
 pub struct Reader {
     twin: PathBuf,
@@ -48,7 +51,10 @@ impl Reader {
                 // A kernel that tells no distances: there is no chain, only words.
                 None => self.stack.words.push((u64::MAX, address)),
             }
-            return Vec::new();
+            return match self.held.len() < MOST_HELD {
+                true => Vec::new(),
+                false => self.finish(),
+            };
         }
         let mut shown = self.finish();
         if line.starts_with(PREFIX) {
@@ -185,6 +191,17 @@ mod tests {
         let shown: Vec<String> = report.iter().flat_map(|line| reader.line(line)).collect();
         assert_eq!(shown, report);
         assert!(reader.finish().is_empty());
+    }
+
+    #[test]
+    fn an_app_that_prints_addresses_without_end_fills_no_memory() {
+        let mut reader = Reader::new("/no/such/twin".into());
+        let mut shown = 0;
+        for _ in 0..10 * MOST_HELD {
+            shown += reader.line("fault:   at 0x5 sp+0x8").len();
+            assert!(reader.held.len() < MOST_HELD && reader.stack.words.len() < MOST_HELD);
+        }
+        assert_eq!(shown, 10 * MOST_HELD, "all is shown");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod advice;
 mod blob;
 mod command;
 mod compile;
+mod control_plane;
 mod elf;
 mod fault;
 mod manifest;

@@ -2,7 +2,7 @@
 
 use crate::command::Error;
 use cartridge_agent_core::parameters::{Parameters, SIZE_LIMIT};
-use cartridge_agent_core::settings;
+use cartridge_agent_core::{payload, settings};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -20,7 +20,9 @@ pub struct Member {
 impl Member {
     pub fn new(defaults: &[u8], payload: &[u8]) -> Self {
         // What is wrong with the payload, the agent says in its log.
-        let settings = settings::read(&Parameters::new(defaults, payload), &mut |_| {});
+        let mut payload = payload.to_vec();
+        let length = payload::read(&mut payload).unwrap_or(0);
+        let settings = settings::read(&Parameters::new(defaults, &payload[..length]), &mut |_| {});
         Self {
             ports: settings.ports.as_slice().to_vec(),
             drain: settings.drain,
@@ -50,6 +52,12 @@ mod tests {
         assert_eq!(member(b""), Member { ports, drain });
         let (ports, drain) = (vec![9000], seconds(60));
         assert_eq!(member(b"PORTS='9000'\nDRAIN_SECONDS=60\n"), Member { ports, drain });
+        let (ports, drain) = (vec![9000, 9001], seconds(60));
+        assert_eq!(
+            member(br#"{"PORTS": [9000, "9001"], "DRAIN_SECONDS": 60}"#),
+            Member { ports, drain }
+        );
+        assert_eq!(member(b"{\"PORTS\": ").ports, [8080, 9443]);
         assert_eq!(member(b"PORTS=http").ports, [8080, 9443]);
         assert!(Member::new(b"", b"").ports.is_empty());
     }

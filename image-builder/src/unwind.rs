@@ -92,7 +92,7 @@ impl Unwinder {
             (None, Some(&(distance, address))) => Place {
                 address,
                 exact: false,
-                risen: distance + 8,
+                risen: distance.saturating_add(8),
                 base: stack.base,
             },
             (None, None) => return Vec::new(),
@@ -171,7 +171,7 @@ impl Unwinder {
         Some(Place {
             address: *address,
             exact: false,
-            risen: distance + 8,
+            risen: distance.saturating_add(8),
             base: place.base,
         })
     }
@@ -185,7 +185,7 @@ impl Unwinder {
         Some(Place {
             address: *address,
             exact: false,
-            risen: distance + 8,
+            risen: distance.saturating_add(8),
             base: None,
         })
     }
@@ -262,6 +262,17 @@ mod tests {
             guess: false,
         };
         assert_eq!(unwinder().calls(&stack)[1], caller);
+    }
+
+    #[test]
+    fn distances_that_no_stack_has_do_no_harm() {
+        // An app can print a report of its own.
+        let words = vec![(u64::MAX - 1, 0x1005), (u64::MAX, 0x1005)];
+        let stack = Stack {
+            words,
+            ..Stack::default()
+        };
+        assert!(unwinder().calls(&stack).len() <= LONGEST);
     }
 
     #[test]

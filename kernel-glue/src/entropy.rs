@@ -1,4 +1,5 @@
-//! Random bytes for keys: virtio-rng or RDSEED/RDRAND, through a CSPRNG; refusal when the machine has no source.
+//! Random bytes for keys: virtio-rng or RDSEED/RDRAND, through a CSPRNG; refusal when the machine has no source. What the program brings
+//! ([`add`], a cloud's random seed) is mixed in, and is a source where the machine has none.
 //!
 //! Reseeding: the generator (ChaCha20, crate rand_chacha) starts from 32 bytes of the machine's sources at the first request, and
 //! takes fresh ones, mixed with its own output, after each MiB it gave or ten minutes, whichever comes first. What the sources do
@@ -14,7 +15,7 @@ use core::arch::asm;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// The machine has neither virtio-rng nor RDSEED nor RDRAND.
+/// The machine has neither virtio-rng nor RDSEED nor RDRAND, and nothing was brought.
 pub struct NoEntropy;
 
 struct Generator {
@@ -63,6 +64,35 @@ fn fill_until(buffer: &mut [u8], patience: u64) -> Result<(), NoEntropy> {
     let Some(generator) = slot else { return Err(NoEntropy) };
     generator.stream.fill_bytes(buffer);
     generator.given = generator.given.saturating_add(buffer.len());
+    Ok(())
+}
+
+/// What is brought has to be as long as this to count as a full seed, bytes: 32 of them random, in base64 or hexadecimal.
+const FULL_SEED: usize = 64;
+
+/// Mixes in random bytes that the program has from elsewhere, in any encoding; all of them count. Where there was no source they are
+/// the seed, if there are [`FULL_SEED`] of them.
+pub fn add(bytes: &[u8]) -> Result<(), NoEntropy> {
+    let mut seed = Seed::default();
+    let has_source = fill(&mut seed).is_ok();
+    if !has_source && bytes.len() < FULL_SEED {
+        return Err(NoEntropy);
+    }
+    // Each part goes through the generator: what comes out depends on all of what went in.
+    for part in bytes.chunks(seed.len()) {
+        for (into, byte) in seed.iter_mut().zip(part) {
+            *into ^= byte;
+        }
+        ChaCha20Rng::from_seed(seed).fill_bytes(&mut seed);
+    }
+    let seeded = clock::now();
+    let _critical = critical::enter();
+    // SAFETY: inside the critical section; the reference ends here.
+    *unsafe { GENERATOR.get() } = Some(Generator {
+        stream: ChaCha20Rng::from_seed(seed),
+        given: 0,
+        seeded,
+    });
     Ok(())
 }
 

@@ -26,6 +26,7 @@ mod memory;
 mod net;
 mod object;
 mod pci;
+mod smbios;
 mod thread;
 mod thread_types;
 mod virtio;

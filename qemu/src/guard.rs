@@ -28,6 +28,17 @@ struct Job {
 /// Words that, before a program and its arguments, tie it to whoever starts it: for starters that are not ours.
 pub const TIED: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
 
+/// Words that, before a program and its arguments, end it after `seconds` (timeout(1), status 124) and tie it to whoever starts it.
+/// timeout leaves the process group, so it does not hear of Ctrl-C: it is tied to its starter, and the program to it.
+pub fn bounded(seconds: u64) -> Vec<String> {
+    let limit = seconds.to_string();
+    let words = [&TIED[..], &["timeout", &limit], &TIED];
+    words.concat().into_iter().map(str::to_owned).collect()
+}
+
+/// What to do where there is no setpriv.
+pub(crate) const SETPRIV_HINT: &str = "install util-linux (Debian: apt-get install util-linux)";
+
 /// A command that will run `program` tied to the life of this process, in a process group of its own. Arguments,
 /// environment, folder and streams are added as usual; then [`spawn`] starts it.
 ///
@@ -35,7 +46,7 @@ pub const TIED: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
 /// Where setpriv is not installed.
 pub fn command(program: impl AsRef<OsStr>) -> Result<Command, Error> {
     let [setpriv, words @ ..] = TIED;
-    require(setpriv, "install util-linux (Debian: apt-get install util-linux)")?;
+    require(setpriv, SETPRIV_HINT)?;
     let mut command = Command::new(setpriv);
     command
         .args(words)
@@ -88,11 +99,11 @@ pub(crate) fn require(program: &str, hint: &str) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader};
-    use std::path::Path;
     use std::process::Stdio;
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::process::is_alive;
 
     fn spawn_sleep() -> Child {
         let mut sleep = command("sleep").unwrap();
@@ -102,12 +113,6 @@ mod tests {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         spawn(sleep, "sleep").unwrap()
-    }
-
-    /// Alive and not merely waiting to be reaped.
-    fn is_running(pid: u32) -> bool {
-        let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-        stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z')))
     }
 
     /// Not a test: the launcher that the next test kills.
@@ -136,11 +141,11 @@ mod tests {
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("started ")?.parse::<u32>().ok());
         let pid = pid.expect("the launcher names its child");
-        assert!(is_running(pid));
+        assert!(is_alive(pid));
         launcher.kill().unwrap();
         launcher.wait().unwrap();
         let until = Instant::now() + Duration::from_secs(5);
-        while is_running(pid) {
+        while is_alive(pid) {
             assert!(Instant::now() < until, "process {pid} outlived its launcher");
             thread::sleep(Duration::from_millis(2));
         }

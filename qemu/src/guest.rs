@@ -184,6 +184,14 @@ impl Guest {
         }
     }
 
+    /// As [`Guest::wait`], deaf to interruption; none when the guest still runs past `limit`.
+    pub fn wait_regardless(&self, limit: Duration) -> Result<Option<Exit>, Error> {
+        match self.console.wait_closed_regardless(Instant::now() + limit) {
+            true => self.reap().map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// Whether QEMU is gone, or about to be.
     pub fn ended(&self) -> bool {
         self.console.wait_closed_regardless(Instant::now())

@@ -28,7 +28,7 @@ mod machine;
 pub mod measure;
 mod plugin;
 mod probe_guest;
-mod process;
+pub mod process;
 mod qmp;
 
 pub use console::{Interrupter, Line};

@@ -49,9 +49,10 @@ pub fn serves(guest: &Guest) {
     first_200(guest, 8080, "/", READY_LIMIT).unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// A payload file for [`Launch::payload`], removed when dropped.
+/// A payload file for [`Launch::payload`], removed when dropped. Its name has a comma, which QEMU's options are split at.
 pub fn payload(text: &[u8]) -> NamedTempFile {
-    let file = NamedTempFile::new().expect("a temporary file");
+    let file = tempfile::Builder::new().prefix("a,payload-").tempfile();
+    let file = file.expect("a temporary file");
     std::fs::write(file.path(), text).expect("the temporary file can be written");
     file
 }

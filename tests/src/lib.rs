@@ -1,8 +1,11 @@
 //! Shared helpers of the test suites.
 #![forbid(unsafe_code)]
 
+pub mod archives;
 pub mod clients;
+pub mod cloud;
 pub mod databridge;
+pub mod generic;
 pub mod guest;
 pub mod host;
 pub mod image;

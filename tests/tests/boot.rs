@@ -1,7 +1,6 @@
 //! Every machine boots a cartridge, every time, and nothing is left behind.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 use cartridge_tests::guest::{self, launch, payload, serves, start, start_ready, wait_for};
 use cartridge_tests::image::{cartridge, image, workspace};
 use cartridge_tests::port;
+use qemu::process::{child_of, is_alive};
 use qemu::{Firmware, Launch, Machine, NetworkCard};
 
 /// For an ordered stop of a guest with nothing in flight.
@@ -180,7 +180,7 @@ impl Run {
     fn ends(mut self, limit: Duration) -> std::process::ExitStatus {
         let until = Instant::now() + limit;
         let status = poll(until, || self.cartridge.try_wait().expect("our child")).expect("cartridge ends");
-        poll(until, || is_gone(self.inner).then_some(()))
+        poll(until, || (!is_alive(self.inner)).then_some(()))
             .unwrap_or_else(|| panic!("process {} is left behind", self.inner));
         status
     }
@@ -210,30 +210,6 @@ fn both_outputs(child: &mut Child) -> Receiver<String> {
             .try_for_each(|line| sender.send(line))
     });
     lines
-}
-
-/// The process whose parent is `parent`, by field 4 of /proc/PID/stat.
-fn child_of(parent: u32) -> Option<u32> {
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    ids.find(|id| stat_fields(*id).is_some_and(|fields| fields[1] == parent.to_string()))
-}
-
-/// The fields of /proc/PID/stat after the name: state, parent, ...
-fn stat_fields(id: u32) -> Option<Vec<String>> {
-    let stat = fs::read_to_string(Path::new("/proc").join(id.to_string()).join("stat")).ok()?;
-    Some(
-        stat.rsplit_once(')')?
-            .1
-            .split_ascii_whitespace()
-            .map(str::to_owned)
-            .collect(),
-    )
-}
-
-/// Gone, or dead and not yet reaped by whoever inherited it.
-fn is_gone(id: u32) -> bool {
-    stat_fields(id).is_none_or(|fields| fields[0] == "Z")
 }
 
 fn poll<T>(until: Instant, mut check: impl FnMut() -> Option<T>) -> Option<T> {

@@ -71,7 +71,7 @@ fn a_read_through_a_null_pointer_is_reported() {
 fn a_fault_in_a_thread_names_the_thread() {
     provoke("thread-null-read")
         .has("fault: ")
-        .has("in thread ")
+        .has(" in thread 2: null pointer")
         .names("null_read")
         .ends_with(FAULT);
 }
@@ -81,6 +81,7 @@ fn a_write_to_code_is_reported() {
     provoke("text-write")
         .has("fault: ")
         .has("page fault (vector 14)")
+        .has(" in thread 1: write to read-only memory")
         .names("text_write")
         .ends_with(FAULT);
 }
@@ -90,6 +91,7 @@ fn execution_of_data_is_reported() {
     provoke("data-execute")
         .has("fault: ")
         .has("page fault (vector 14)")
+        .has(" in thread 1: execution of data")
         .names("data_execute")
         .ends_with(FAULT);
 }
@@ -98,7 +100,7 @@ fn execution_of_data_is_reported() {
 fn a_stack_overflow_is_reported() {
     provoke("stack-overflow")
         .has("fault: ")
-        .has("stack")
+        .has(" in thread 1: stack overflow")
         .names("stack_overflow")
         .ends_with(FAULT);
 }

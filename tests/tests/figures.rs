@@ -1,5 +1,5 @@
-//! The figures that hello with its agent must keep to, on a microvm with qboot. Guest instructions do not depend on the
-//! host's load, so these tests may run on a busy machine.
+//! The figures that hello with its agent must keep to, on a microvm with qboot. Guest instructions hardly depend on the
+//! host's load (docs/QEMU.md), so these tests may run on a busy machine.
 
 use std::time::Duration;
 
@@ -75,7 +75,9 @@ fn a_request_to_hello_takes_few_instructions() {
     };
     let reports = http(&hello(), &options, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
     println!("{reports:#?}");
+    assert_eq!(reports.len(), REQUEST_INSTRUCTIONS_MAX.len());
     for (report, (clients, max)) in reports.iter().zip(REQUEST_INSTRUCTIONS_MAX) {
+        assert!(report.clients == clients && report.requests_per_second > 0.0);
         let count = report.instructions_per_request;
         assert!(
             count <= max,

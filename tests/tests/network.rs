@@ -17,6 +17,11 @@ const STATIC6: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 0x77);
 const PREFIX: [u16; 4] = [0xfd09, 0, 0, 0];
 const PREFIX6: Ipv6Addr = Ipv6Addr::new(PREFIX[0], 0, 0, 0, 0, 0, 0, 0);
 
+/// The guest, at this address of its own, finds out the address behind a name.
+fn ensure_looked_up(lan: &mut Lan, guest: Ipv4Addr, name: &str) -> Result<()> {
+    ensure_answer(lan, guest, &format!("lookup {name}"), &dns::NAME_ADDRESS.to_string())
+}
+
 #[test]
 fn an_address_of_the_payload_is_used_without_dhcp() {
     let mut world = World::new(&format!("ADDRESS={STATIC}/24,GATEWAY={ADDRESS},DNS={ADDRESS},MTU=1400"));
@@ -28,12 +33,7 @@ fn an_address_of_the_payload_is_used_without_dhcp() {
         ensure_network(lan, STATIC, &["state up", &own, &gateway, &dns, "mtu 1400"])?;
         ensure_answer(lan, STATIC, &format!("connect {ADDRESS}:{ECHO_PORT}"), "echoed")?;
         ensure_answer(lan, STATIC, &format!("connect {FAR}:{ECHO_PORT}"), "echoed")?;
-        ensure_answer(
-            lan,
-            STATIC,
-            &format!("lookup {}", dns::NAME),
-            &dns::NAME_ADDRESS.to_string(),
-        )?;
+        ensure_looked_up(lan, STATIC, dns::NAME)?;
         ensure!(
             !lan.heard.iter().any(|heard| heard.is_dhcp()),
             "it asked for an address all the same"
@@ -53,12 +53,7 @@ fn name_servers_and_mtu_of_the_payload_hold_beside_dhcp() {
     world.tell(|lan, _| {
         ensure_network(lan, dhcp::CLIENT, &[&format!("dns {ADDRESS}"), "mtu 1400"])?;
         let begun = Instant::now();
-        ensure_answer(
-            lan,
-            dhcp::CLIENT,
-            &format!("lookup {}", dns::NAME),
-            &dns::NAME_ADDRESS.to_string(),
-        )?;
+        ensure_looked_up(lan, dhcp::CLIENT, dns::NAME)?;
         // The payload's server is asked first.
         ensure!(
             begun.elapsed() < Duration::from_millis(900),
@@ -184,29 +179,14 @@ fn names_are_looked_up_at_the_servers_of_dhcp() {
     let servers = [[10, 9, 0, 99], ADDRESS.octets()].concat();
     on_dhcp(dhcp::Server::default().with(dhcp::NAME_SERVERS, &servers)).tell(|lan, _| {
         ensure_network(lan, dhcp::CLIENT, &[&format!("dns {ADDRESS}")])?;
-        ensure_answer(
-            lan,
-            dhcp::CLIENT,
-            &format!("lookup {}", dns::NAME),
-            &dns::NAME_ADDRESS.to_string(),
-        )?;
-        ensure_answer(
-            lan,
-            dhcp::CLIENT,
-            &format!("lookup {}", dns::ALIAS),
-            &dns::NAME_ADDRESS.to_string(),
-        )?;
+        ensure_looked_up(lan, dhcp::CLIENT, dns::NAME)?;
+        ensure_looked_up(lan, dhcp::CLIENT, dns::ALIAS)?;
         let unknown = lan.ask(at(dhcp::CLIENT), "lookup nobody.cartridge.test", LIMIT)?;
         ensure!(unknown.starts_with("error: "), "{unknown}");
         ensure!(lan.dns.all_differ(), "questions alike: {:?}", lan.dns.asked);
         // A question that was lost is asked again.
         lan.dns.ignore = 1;
-        ensure_answer(
-            lan,
-            dhcp::CLIENT,
-            &format!("lookup {}", dns::NAME),
-            &dns::NAME_ADDRESS.to_string(),
-        )
+        ensure_looked_up(lan, dhcp::CLIENT, dns::NAME)
     });
 }
 
@@ -218,8 +198,7 @@ fn names_have_ipv6_addresses_where_there_is_a_route_for_them() {
         ensure_network(lan, made_of_the_card(PREFIX), &["state up"])?;
         ensure_network(lan, dhcp::CLIENT, &["state up"])?;
         let found = lan.ask(at(dhcp::CLIENT), &format!("lookup {}", dns::NAME), LIMIT)?;
-        let mut found: Vec<&str> = found.split(' ').collect();
-        found.sort_unstable();
+        let found: Vec<&str> = found.split(' ').collect();
         let expected = [dns::NAME_ADDRESS.to_string(), dns::NAME_ADDRESS6.to_string()];
         ensure!(found == expected, "{found:?}");
         Ok(())
@@ -250,9 +229,8 @@ fn a_late_answer_to_dhcp_is_taken() {
         lan.run("the warning", Duration::from_secs(30), told)?;
         let asked = lan.dhcp.as_ref().map_or(0, |server| server.count(Asked::Discover));
         ensure!(asked >= 3, "it asked {asked} times in 5 s");
-        let again = |lan: &mut Lan| (lan.dhcp.as_ref()?.count(Asked::Discover) > asked).then_some(());
-        lan.run("one more discovery", Duration::from_secs(60), again)?;
-        pauses_grow(lan.dhcp.as_ref().context("the server")?)?;
+        let rarely = |lan: &mut Lan| pauses_grow(lan.dhcp.as_ref()?).then_some(());
+        lan.run("a pause far longer than the first", Duration::from_secs(60), rarely)?;
         lan.dhcp.as_mut().context("the server")?.silent = false;
         let told = |_: &mut Lan| guest.console().contains("DHCP answered").then_some(());
         lan.run("the address", Duration::from_secs(40), told)?;
@@ -260,14 +238,12 @@ fn a_late_answer_to_dhcp_is_taken() {
     });
 }
 
-/// A server that is gone is not flooded: the last pause is far longer than the first.
-fn pauses_grow(server: &dhcp::Server) -> Result<()> {
+/// A server that is gone is not flooded: the last pause is far longer than the first. (Each has up to a second by chance, so that
+/// the first longer ones may not be that.)
+fn pauses_grow(server: &dhcp::Server) -> bool {
     let times: Vec<Instant> = server.asked.iter().map(|(_, at)| *at).collect();
     let pauses: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let (first, last) = (pauses.first().context("a pause")?, pauses.last().context("a pause")?);
-    ensure!(*last > *first * 2, "{pauses:.1?}");
-    println!("pauses between discoveries: {pauses:.1?}");
-    Ok(())
+    matches!(pauses[..], [first, .., last] if last > first * 2)
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Which answer a request gets: the rules of RFC 9110 for a folder of files.
 
+use crate::content::{Content, Contents, Place};
 use crate::folder::{self, Entry, Found};
 use crate::media;
 use crate::range::{self, Selection};
@@ -8,18 +9,17 @@ use crate::response::Response;
 use crate::status::Status;
 use crate::validator::{Tags, Validators};
 use std::io;
-use std::path::PathBuf;
 
-/// A served folder.
+/// What is served.
 pub struct Site {
-    root: PathBuf,
+    contents: Contents,
     tags: Tags,
 }
 
 impl Site {
-    pub fn new(root: impl Into<PathBuf>) -> Site {
+    pub fn new(contents: Contents) -> Site {
         Site {
-            root: root.into(),
+            contents,
             tags: Tags::default(),
         }
     }
@@ -28,15 +28,20 @@ impl Site {
         if request.method == Method::Other {
             return Response::plain(Status::MethodNotAllowed).with("Allow", "GET, HEAD");
         }
-        match folder::find(&self.root, &request.path) {
+        match self.contents.place(&request.path) {
+            Place::In(content, path) => self.answer_from(&content, path, request).holding(content),
+            Place::NeedsSlash => with_slash(request),
+            Place::Missing => Response::plain(Status::NotFound),
+        }
+    }
+
+    fn answer_from(&self, content: &Content, path: &str, request: &Request) -> Response {
+        match folder::find(content.root(), path) {
             Found::File(entry) => self
                 .file(request, entry)
                 .unwrap_or_else(|_| Response::plain(Status::InternalError)),
-            Found::NeedsSlash => {
-                let location = format!("{}/{}", request.path, request.query);
-                Response::plain(Status::MovedPermanently).with("Location", location)
-            }
-            Found::Missing => self.not_found(),
+            Found::NeedsSlash => with_slash(request),
+            Found::Missing => not_found(content),
             Found::Malformed => Response::plain(Status::BadRequest),
         }
     }
@@ -67,15 +72,21 @@ impl Site {
             &validators,
         ))
     }
+}
 
-    /// The folder's own 404.html, or a line of text.
-    fn not_found(&self) -> Response {
-        match folder::find(&self.root, "/404.html") {
-            Found::File(page) => Response::file(Status::NotFound, page.path, 0, page.size)
-                .with("Content-Type", "text/html; charset=utf-8")
-                .with("Cache-Control", "no-cache"),
-            _ => Response::plain(Status::NotFound),
-        }
+/// The address of the folder that was asked for without its final slash.
+fn with_slash(request: &Request) -> Response {
+    let location = format!("{}/{}", request.path, request.query);
+    Response::plain(Status::MovedPermanently).with("Location", location)
+}
+
+/// The folder's own 404.html, or a line of text.
+fn not_found(content: &Content) -> Response {
+    match folder::find(content.root(), "/404.html") {
+        Found::File(page) => Response::file(Status::NotFound, page.path, 0, page.size)
+            .with("Content-Type", "text/html; charset=utf-8")
+            .with("Cache-Control", "no-cache"),
+        _ => Response::plain(Status::NotFound),
     }
 }
 
@@ -132,7 +143,7 @@ mod tests {
         scratch.write("index.html", b"<h1>home</h1>");
         scratch.write("guide/index.html", b"guide");
         scratch.write("digits.txt", b"0123456789");
-        Site::new(scratch.path())
+        Site::new(Contents::new(scratch.path(), Default::default()))
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Serves the files of the folder `public` over HTTP: compiled into the image in a cartridge, read from the app's folder as
-//! an ordinary program. An ordinary std server; nothing here knows which of the two it is.
+//! an ordinary program. An ordinary std server; nothing here knows which of the two it is. An artifact that the control plane
+//! or the payload names takes the folder's place as soon as it is there.
 
 mod answer;
 mod connection;
+mod content;
 mod folder;
 mod gate;
 mod media;
@@ -18,6 +20,7 @@ mod status;
 mod validator;
 
 use crate::answer::Site;
+use crate::content::Contents;
 use crate::server::Server;
 use cartridge_agent::log;
 use std::io;
@@ -31,7 +34,7 @@ const DEFAULT_PORTS: &[u16] = &[8080];
 
 fn main() -> io::Result<()> {
     let cartridge = cartridge_agent::start();
-    let server = Server::new(Site::new(folder()));
+    let server = Server::new(Site::new(Contents::new(folder(), cartridge.artifacts())));
     let ports = if cartridge.ports().is_empty() {
         DEFAULT_PORTS
     } else {

@@ -1,5 +1,6 @@
 //! Writing an answer: one head, then a body in bounded pieces.
 
+use crate::content::Content;
 use crate::status::Status;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -16,6 +17,8 @@ pub struct Response {
     /// Header fields, each with its line end.
     fields: String,
     body: Body,
+    /// What keeps the body's file where it is until the answer is sent.
+    content: Option<Content>,
 }
 
 #[derive(Debug)]
@@ -46,6 +49,7 @@ impl Response {
             status,
             fields: String::new(),
             body: Body::Absent,
+            content: None,
         }
     }
 
@@ -56,6 +60,7 @@ impl Response {
             status,
             fields: String::new(),
             body: Body::Text(text),
+            content: None,
         }
         .with("Content-Type", "text/plain; charset=utf-8")
     }
@@ -66,7 +71,14 @@ impl Response {
             status,
             fields: String::new(),
             body: Body::File { path, first, length },
+            content: None,
         }
+    }
+
+    /// The answer is made of this content.
+    pub fn holding(mut self, content: Content) -> Response {
+        self.content = Some(content);
+        self
     }
 
     pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Response {

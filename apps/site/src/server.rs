@@ -64,6 +64,7 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::Contents;
     use crate::scratch::Scratch;
     use std::io::{Read, Write};
 
@@ -79,7 +80,7 @@ mod tests {
             let scratch = Scratch::new(name);
             scratch.write("index.html", b"home");
             scratch.write("large.bin", &vec![7; 8 << 20]);
-            let server = Server::new(Site::new(scratch.path()));
+            let server = Server::new(Site::new(Contents::new(scratch.path(), Default::default())));
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let (port, accepting) = (listener.local_addr().unwrap().port(), server.clone());
             let accepting = Some(thread::spawn(move || accepting.accept_from(&listener)));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Most entity tags remembered; past it they are computed anew.
+/// Most entity tags remembered; past it all are forgotten, those of replaced versions of an artifact among them.
 const MAX_REMEMBERED: usize = 1024;
 
 /// What identifies one version of a file.
@@ -65,9 +65,10 @@ impl Tags {
 
     fn remember(&self, path: &Path, entry: Remembered) {
         let mut known = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        if known.len() < MAX_REMEMBERED || known.contains_key(path) {
-            known.insert(path.into(), entry);
+        if known.len() >= MAX_REMEMBERED {
+            known.clear();
         }
+        known.insert(path.into(), entry);
     }
 }
 

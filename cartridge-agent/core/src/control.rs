@@ -171,6 +171,12 @@ pub trait ControlPlane {
     /// The app has the event that [`ControlPlane::event`] gave.
     fn event_taken(&mut self) {}
 
+    /// The domain of the tenant with this number, if it is known.
+    fn domain(&self, tenant: &str) -> Option<&str> {
+        let _ = tenant;
+        None
+    }
+
     /// When to ask again although nothing was received: keep-alives, retries, health reports.
     fn wake(&self) -> Option<Duration> {
         None
@@ -253,6 +259,10 @@ impl<C: ControlPlane + ?Sized> ControlPlane for &mut C {
 
     fn event_taken(&mut self) {
         (**self).event_taken();
+    }
+
+    fn domain(&self, tenant: &str) -> Option<&str> {
+        (**self).domain(tenant)
     }
 
     fn wake(&self) -> Option<Duration> {

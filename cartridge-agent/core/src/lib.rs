@@ -4,7 +4,8 @@
 //! code runs in a virtual machine, in a Linux process, in unit tests and under a fuzzer. The driver (crate
 //! `cartridge-agent`) owns threads, sockets, files and the clock, and does what the core says:
 //!
-//! - [`parameters`] reads launch-params text, the payload of a member, and [`settings`] the agent's own keys in it;
+//! - [`payload`] tells the forms of a payload, [`parameters`] reads it, and [`settings`] the agent's own keys in it;
+//! - [`metadata`] asks a cloud's metadata service for the payload;
 //! - [`machine`] is the life cycle of a member: readiness, ordered stop, drain deadline;
 //! - [`control`] is the seam for control planes (who says when a member may start, and who is told of its states);
 //! - `stratos` (a feature) is the adapter for Apache Stratos, [`figures`] what any control plane is told of the member's health;
@@ -31,9 +32,11 @@ pub mod lifecycle;
 pub mod log;
 pub mod machine;
 pub mod management;
+pub mod metadata;
 pub mod metrics;
 pub mod network;
 pub mod parameters;
+pub mod payload;
 pub mod settings;
 #[cfg(feature = "stratos")]
 pub mod stratos;

@@ -113,12 +113,14 @@ pub struct Missing {
     pub network: NetworkState,
     /// The ports that did not accept a connection.
     pub ports: Ports,
+    /// The artifact that the payload names.
+    pub artifact: bool,
 }
 
 impl Missing {
     /// True if the member is ready.
     pub fn is_nothing(&self) -> bool {
-        self.network.is_ready() && self.ports.as_slice().is_empty()
+        self.network.is_ready() && self.ports.as_slice().is_empty() && !self.artifact
     }
 }
 
@@ -134,6 +136,11 @@ impl fmt::Display for Missing {
                 _ => ", ",
             };
             write!(f, "{before}{port}")?;
+        }
+        if self.artifact {
+            let is_alone = self.network.is_ready() && self.ports.as_slice().is_empty();
+            f.write_str(if is_alone { "" } else { "; " })?;
+            f.write_str("the artifact is not in place")?;
         }
         Ok(())
     }
@@ -233,6 +240,11 @@ impl<C: ControlPlane> Machine<C> {
     /// Whether `port` accepted a connection, as asked for by [`Action::Probe`].
     pub fn probed(&mut self, port: u16, accepts: bool) {
         self.readiness.probed(port, accepts);
+    }
+
+    /// Whether the member waits for its artifact: it is not ready before that is in place.
+    pub fn await_artifact(&mut self, awaited: bool) {
+        self.readiness.artifact = awaited;
     }
 
     /// Someone asks for a stop. The first request counts; during the drain a signal ends the wait at once, and the app's
@@ -373,6 +385,7 @@ struct Readiness {
     accepting: u32,
     asked: usize,
     network: Option<NetworkState>,
+    artifact: bool,
     began: Duration,
     next_check: Duration,
     /// In nanoseconds.
@@ -389,6 +402,7 @@ impl Readiness {
             accepting: 0,
             asked: 0,
             network: None,
+            artifact: false,
             began: Duration::ZERO,
             next_check: Duration::ZERO,
             interval: FIRST_CHECK,
@@ -406,7 +420,7 @@ impl Readiness {
     /// The next check, or `None` when everything is ready.
     fn next(&mut self, now: Duration) -> Option<Action> {
         let ports = self.ports.as_slice();
-        if ports.is_empty() {
+        if ports.is_empty() && !self.artifact {
             return None;
         }
         if now < self.next_check {
@@ -455,6 +469,7 @@ impl Readiness {
         Missing {
             network: self.network.unwrap_or(NetworkState::Configuring),
             ports: self.ports.without(|index| self.accepting & (1 << index) != 0),
+            artifact: self.artifact,
         }
     }
 

@@ -351,3 +351,43 @@ fn a_control_plane_decides_when_a_member_starts_and_stops_and_is_told_of_every_s
     );
     assert_eq!(world.machine.plane().told, State::ALL);
 }
+
+#[test]
+fn a_member_is_not_active_before_its_artifact_is_in_place() {
+    for ports in ["80", ""] {
+        let mut world = World::new(ports);
+        world.open_ports = std::vec![80];
+        world.machine.await_artifact(true);
+        world.run(Duration::from_secs(601));
+        assert_eq!(world.seen[..3], ["Created", "Initialized", "Starting"]);
+        let [warned, timed_out] = &world.seen[3..] else {
+            panic!("{:?}", world.seen)
+        };
+        assert!(
+            warned.starts_with("warn: not ready after") && warned.ends_with(": the artifact is not in place"),
+            "{warned}"
+        );
+        assert!(
+            timed_out.starts_with("error: ") && timed_out.contains(": the artifact is not in place; "),
+            "{timed_out}"
+        );
+        world.machine.await_artifact(false);
+        world.run(Duration::from_secs(603));
+        assert_eq!(world.seen[5..], ["Active"]);
+    }
+}
+
+#[test]
+fn all_that_is_missing_is_named() {
+    let missing = Missing {
+        network: NetworkState::Configuring,
+        ports: Ports::parse("80|81").unwrap(),
+        artifact: true,
+    };
+    let text = missing.to_string();
+    assert!(
+        text.ends_with("; no connection accepted on port 80, 81; the artifact is not in place"),
+        "{text}"
+    );
+    assert!(!missing.is_nothing());
+}

@@ -194,6 +194,7 @@ mod tests {
         let missing = Missing {
             network: NetworkState::Up,
             ports,
+            artifact: false,
         };
         assert_eq!(
             std::str::from_utf8(state_body(State::Starting, Some(&missing), &mut buffer)).unwrap(),
@@ -204,7 +205,8 @@ mod tests {
                 State::Starting,
                 Some(&Missing {
                     network: NetworkState::Absent,
-                    ports
+                    ports,
+                    artifact: true,
                 }),
                 &mut buffer
             )

@@ -4,9 +4,12 @@
 //! ends an item, so that a payload may be written one item a line. An item is split at its first `=`, blanks around key
 //! and value do not count, a value that is empty or `null` (in any case) is absent, and lists inside a value use `|`.
 //!
+//! Flat text, which [`crate::payload`] makes of JSON, has separators of its own; nothing else in it has a meaning or is cut off.
+//!
 //! Nothing is copied: a look-up scans the text, which is at most [`SIZE_LIMIT`] bytes and [`ITEM_LIMIT`] items.
 
 use crate::log::Level;
+use crate::payload::{ITEM_END, KEY_END};
 use crate::settings::near_miss;
 use core::fmt;
 
@@ -20,27 +23,49 @@ pub const ITEM_LIMIT: usize = 512;
 const KEY_LIMIT: usize = 128;
 
 /// Launch parameters: what the payload says, and where it says nothing, what the defaults say.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Parameters<'a> {
-    defaults: &'a [u8],
-    payload: &'a [u8],
+    /// In the order in which they count.
+    texts: [&'a [u8]; LAYERS],
 }
+
+/// Texts that count one after the other: the payload, the one that said where the payload is, the manifest's defaults, and what the
+/// machine knows.
+const LAYERS: usize = 4;
 
 impl<'a> Parameters<'a> {
     /// Parameters from the two texts. A text above [`SIZE_LIMIT`] counts as empty (see [`Parameters::problems`]).
     pub fn new(defaults: &'a [u8], payload: &'a [u8]) -> Self {
-        Self { defaults, payload }
+        Self {
+            texts: [payload, b"", defaults, b""],
+        }
+    }
+
+    /// The same with `text` before them: the payload of a metadata service, which the payload at hand said to ask.
+    pub fn below(self, text: &'a [u8]) -> Self {
+        let [payload, _, defaults, fallback] = self.texts;
+        Self {
+            texts: [text, payload, defaults, fallback],
+        }
+    }
+
+    /// The same with `text` below them: what the machine itself knows.
+    pub fn fallback(self, text: &'a [u8]) -> Self {
+        let [above, payload, defaults, _] = self.texts;
+        Self {
+            texts: [above, payload, defaults, text],
+        }
     }
 
     /// The value of `key`: the last one given in the payload, else the last one given in the defaults.
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        let [payload, default] = self.candidates(key);
-        payload.or(default)
+        self.candidates(key).into_iter().flatten().next()
     }
 
     /// The payload's value of `key` and the defaults', in the order in which they count.
-    pub fn candidates(&self, key: &str) -> [Option<&'a str>; 2] {
-        [last_value(self.payload, key), last_value(self.defaults, key)]
+    pub fn candidates(&self, key: &str) -> [Option<&'a str>; LAYERS] {
+        self.texts
+            .map(|text| if text.is_empty() { None } else { last_value(text, key) })
     }
 
     /// The values of the list `key`: separated by `|`, blanks and quotes around them removed, empty ones left out.
@@ -74,16 +99,18 @@ impl<'a> Parameters<'a> {
 
     /// Every key with its value, each key once, payload first. Absent values are left out.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let Self { defaults, payload } = *self;
-        let of_payload = unique(payload);
-        let of_defaults = unique(defaults).filter(move |(key, _)| last_value(payload, key).is_none());
-        of_payload.chain(of_defaults)
+        let texts = self.texts;
+        texts.into_iter().enumerate().flat_map(move |(layer, text)| {
+            unique(text).filter(move |(key, _)| texts[..layer].iter().all(|above| last_value(above, key).is_none()))
+        })
     }
 
     /// Tells `report` what is wrong with the payload and then with the defaults, in the order of the text.
     pub fn problems(&self, report: &mut dyn FnMut(Source, Problem<'a>)) {
-        problems(self.payload, &mut |problem| report(Source::Payload, problem));
-        problems(self.defaults, &mut |problem| report(Source::Defaults, problem));
+        for (layer, text) in self.texts.into_iter().enumerate() {
+            let source = if layer < 2 { Source::Payload } else { Source::Defaults };
+            problems(text, &mut |problem| report(source, problem));
+        }
     }
 }
 
@@ -233,6 +260,7 @@ pub(crate) fn decimal(value: &str) -> Option<u64> {
 pub(crate) struct Items<'a> {
     rest: &'a [u8],
     number: usize,
+    is_flat: bool,
 }
 
 impl<'a> Items<'a> {
@@ -241,21 +269,27 @@ impl<'a> Items<'a> {
         Items {
             rest: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text),
             number: 0,
+            is_flat: text.starts_with(&[ITEM_END]),
         }
     }
 
     /// The next item that is not blank, as it stands in the text.
     #[inline(never)]
     fn next_bytes(&mut self) -> Option<&'a [u8]> {
+        let (one, other) = if self.is_flat {
+            (ITEM_END, ITEM_END)
+        } else {
+            (b',', b'\n')
+        };
         while !self.rest.is_empty() {
             let end = self
                 .rest
                 .iter()
-                .position(|byte| matches!(byte, b',' | b'\n'))
+                .position(|byte| *byte == one || *byte == other)
                 .unwrap_or(self.rest.len());
             let (item, rest) = self.rest.split_at(end);
             self.rest = rest.get(1..).unwrap_or_default();
-            let item = item.trim_ascii();
+            let item = if self.is_flat { item } else { item.trim_ascii() };
             if !item.is_empty() {
                 self.number += 1;
                 return Some(item);
@@ -274,21 +308,31 @@ impl<'a> Iterator for Items<'a> {
             return None;
         }
         let item = self.next_bytes()?;
-        Some(key_and_value(self.number, item))
+        Some(self.key_and_value(item))
     }
 }
 
-fn key_and_value(number: usize, item: &[u8]) -> Result<(&str, &str), Problem<'_>> {
-    if item.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
-        return Err(Problem::ControlByte(number));
+impl<'a> Items<'a> {
+    /// The parts of the item that was read last.
+    fn key_and_value(&self, item: &'a [u8]) -> Result<(&'a str, &'a str), Problem<'a>> {
+        let number = self.number;
+        if !self.is_flat && item.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+            return Err(Problem::ControlByte(number));
+        }
+        let item = core::str::from_utf8(item).map_err(|_| Problem::NotUtf8(number))?;
+        let key_end = if self.is_flat { char::from(KEY_END) } else { '=' };
+        let (key, value) = item.split_once(key_end).ok_or(Problem::NoEquals(number))?;
+        let key = key.trim_ascii();
+        if key.is_empty() || key.len() > KEY_LIMIT {
+            return Err(Problem::BadKey(number));
+        }
+        Ok((key, if self.is_flat { value } else { value.trim_ascii() }))
     }
-    let item = core::str::from_utf8(item).map_err(|_| Problem::NotUtf8(number))?;
-    let (key, value) = item.split_once('=').ok_or(Problem::NoEquals(number))?;
-    let key = key.trim_ascii();
-    if key.is_empty() || key.len() > KEY_LIMIT {
-        return Err(Problem::BadKey(number));
-    }
-    Ok((key, value.trim_ascii()))
+}
+
+/// Keys and values of a text, as they stand in it.
+pub fn pairs(text: &[u8]) -> impl Iterator<Item = (&str, &str)> {
+    Items::new(text).filter_map(Result::ok)
 }
 
 /// How often `key` is among the first `count` items of `text`.
@@ -306,7 +350,7 @@ fn last_value<'a>(text: &'a [u8], key: &str) -> Option<&'a str> {
     {
         // Only what can be the item asked for is checked and taken apart: look-ups are most of reading the settings.
         if item.starts_with(key.as_bytes())
-            && let Ok((name, value)) = key_and_value(items.number, item)
+            && let Ok((name, value)) = items.key_and_value(item)
             && name == key
         {
             last = value;

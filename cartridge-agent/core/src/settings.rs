@@ -1,7 +1,9 @@
 //! The agent's own keys in the launch parameters. A value that does not fit is reported and replaced, never fatal:
 //! by the manifest's value if the payload's is bad, else by the built-in one.
 
+use crate::http::client::Url;
 use crate::log::Level;
+use crate::metadata::{Choice, Place};
 use crate::network::{NetworkPlan, StaticAddress};
 use crate::parameters::{Parameters, decimal, is_secret, list_items};
 use crate::text::start_at_most;
@@ -24,7 +26,13 @@ const KEYS: &str = "PORTS LOG_LEVEL MANAGEMENT_PORT MANAGEMENT_TOKEN DRAIN_SECON
                     CLUSTER_INSTANCE_ID MEMBER_ID INSTANCE_ID NETWORK_PARTITION_ID PARTITION_ID DEPENDENCY_CLUSTER_IDS \
                     mb.urls mb.ip mb.port mb.username mb.password MB_URLS MB_IP MB_PORT MB_USERNAME MB_PASSWORD REPO_URL \
                     thrift.receiver.urls thrift.server.admin.username thrift.server.admin.password CEP_IP CEP_PORT \
-                    CEP_USERNAME CEP_PASSWORD stats.notifier.interval cep.stats.publisher.enabled";
+                    CEP_USERNAME CEP_PASSWORD stats.notifier.interval cep.stats.publisher.enabled \
+                    METADATA METADATA_ADDRESS METADATA_SECONDS";
+
+/// The keys of artifacts.
+#[cfg(feature = "artifacts")]
+const ARTIFACT_KEYS: &str = "REPO_USERNAME REPO_PASSWORD REPO_DIGEST CARTRIDGE_KEY MULTITENANT TENANT_ID artifact.clone.retries \
+                             artifact.clone.interval artifact.limit.mib";
 
 /// At most this many DNS servers are passed on.
 const DNS_LIMIT: usize = 3;
@@ -137,7 +145,10 @@ impl fmt::Display for BadValue<'_> {
 /// The key of the agent's that whoever wrote `key` may have meant; `None` if it is one, or like none of them.
 pub fn near_miss(key: &str) -> Option<&'static str> {
     let mut near = None;
-    for own in KEYS.split(' ') {
+    let keys = KEYS.split(' ');
+    #[cfg(feature = "artifacts")]
+    let keys = keys.chain(ARTIFACT_KEYS.split(' '));
+    for own in keys {
         if own == key {
             return None;
         }
@@ -149,7 +160,8 @@ pub fn near_miss(key: &str) -> Option<&'static str> {
 }
 
 /// True if the two are the same but for case and one character left out, added, taken for another, or swapped with its
-/// neighbour. What is as short as `DNS` is near too many words for more than a difference in case.
+/// neighbour, after the first: `DB_PASSWORD` is the app's, and no `MB_PASSWORD`. What is as short as `DNS` is near too many words for
+/// more than a difference in case.
 #[inline(never)]
 fn is_near(key: &str, own: &str) -> bool {
     let (mut a, mut b) = (key.as_bytes(), own.as_bytes());
@@ -157,6 +169,9 @@ fn is_near(key: &str, own: &str) -> bool {
         && x.eq_ignore_ascii_case(y)
     {
         (a, b) = (after_x, after_y);
+    }
+    if a.len() == key.len() {
+        return false;
     }
     while let ([before_x @ .., x], [before_y @ .., y]) = (a, b)
         && x.eq_ignore_ascii_case(y)
@@ -189,6 +204,32 @@ pub fn read<'a>(parameters: &Parameters<'a>, report: &mut dyn FnMut(BadValue<'_>
             86_400_000,
         )),
         network: reader.network(),
+    }
+}
+
+/// METADATA: `auto` (the default), `openstack`, `ec2` or `off`. (Not one of [`Settings`], as what follows: in most machines there is nothing
+/// to ask, and looking for keys is most of reading the settings.)
+#[inline(never)]
+pub fn metadata_choice(parameters: &Parameters<'_>, report: &mut dyn FnMut(BadValue<'_>)) -> Choice {
+    let what = "METADATA auto, openstack, ec2 or off\nauto";
+    Reader { parameters, report }
+        .value(what, &|value| Choice::parse(value).is_some())
+        .and_then(Choice::parse)
+        .unwrap_or_default()
+}
+
+/// METADATA_ADDRESS and METADATA_SECONDS.
+#[inline(never)]
+pub fn metadata_place<'a>(parameters: &Parameters<'a>, report: &mut dyn FnMut(BadValue<'_>)) -> Place<'a> {
+    let mut reader = Reader { parameters, report };
+    let is_place = |value: &str| Url::host_and_port(value).is_some_and(|(host, _)| host.parse::<IpAddr>().is_ok());
+    let seconds = "METADATA_SECONDS a number of seconds from 1 to 3600\n120";
+    Place {
+        address: reader.value(
+            "METADATA_ADDRESS an IP address, or ADDRESS:PORT\nthe service's own",
+            &is_place,
+        ),
+        limit: Duration::from_secs(reader.number(seconds, 1, 3600)),
     }
 }
 
@@ -327,168 +368,5 @@ fn is_token(value: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::string::{String, ToString};
-    use std::vec::Vec;
-
-    fn settings(defaults: &'static str, payload: &'static str) -> (Settings<'static>, Vec<String>) {
-        let mut told = Vec::new();
-        let parameters = Parameters::new(defaults.as_bytes(), payload.as_bytes());
-        (read(&parameters, &mut |bad| told.push(bad.to_string())), told)
-    }
-
-    #[test]
-    fn without_parameters_the_built_in_values_hold() {
-        let (settings, told) = settings("", "");
-        assert_eq!(
-            (settings.name, settings.version, settings.ports.as_slice()),
-            ("cartridge", "0", &[][..])
-        );
-        assert_eq!(
-            (settings.log_level, settings.drain),
-            (Level::Info, Duration::from_secs(10))
-        );
-        assert!(settings.management.is_none() && settings.network == NetworkPlan::default());
-        assert_eq!(told, Vec::<String>::new());
-    }
-
-    #[test]
-    fn the_payload_overrides_the_manifest() {
-        let (settings, told) = settings(
-            "CARTRIDGE_NAME=hello,CARTRIDGE_VERSION=0.1.0,PORTS=8080,DRAIN_SECONDS=3",
-            "PORTS='80|443|80',LOG_LEVEL=Debug,MANAGEMENT_PORT=9000,MANAGEMENT_TOKEN=0123456789abcdef=",
-        );
-        assert_eq!(
-            (settings.name, settings.version, settings.ports.as_slice()),
-            ("hello", "0.1.0", &[80, 443][..])
-        );
-        assert_eq!(
-            (settings.log_level, settings.drain),
-            (Level::Debug, Duration::from_secs(3))
-        );
-        assert_eq!(
-            settings.management.map(|it| (it.port, it.token)),
-            Some((9000, "0123456789abcdef="))
-        );
-        assert_eq!(told, Vec::<String>::new());
-    }
-
-    #[test]
-    fn near_misses_of_the_agents_keys_are_told_from_the_apps_keys() {
-        for (key, meant) in [
-            ("DRAIN_SECOND", "DRAIN_SECONDS"),
-            ("PORT", "PORTS"),
-            ("ports", "PORTS"),
-            ("LOG-LEVEL", "LOG_LEVEL"),
-            ("LOG_LEVLE", "LOG_LEVEL"),
-            ("GATEWAY4", "GATEWAY"),
-            ("MANAGMENT_TOKEN", "MANAGEMENT_TOKEN"),
-            ("dns", "DNS"),
-        ] {
-            assert_eq!(near_miss(key), Some(meant), "{key}");
-        }
-        for key in [
-            "GREETING",
-            "DSN",
-            "DNA",
-            "MTV",
-            "HOST",
-            "PORT_MAPPINGS",
-            "CARTRIDGE_KEY",
-            "LEVEL",
-            "",
-        ] {
-            assert_eq!(near_miss(key), None, "{key}");
-        }
-        for key in KEYS.split(' ') {
-            assert_eq!(near_miss(key), None, "{key}");
-        }
-    }
-
-    #[test]
-    fn bad_values_are_named_with_what_was_expected_and_what_is_used() {
-        let (settings, told) = settings(
-            "PORTS=8080,DRAIN_SECONDS=x",
-            "PORTS=80|http,LOG_LEVEL=loud,DRAIN_SECONDS=-1",
-        );
-        assert_eq!(
-            (settings.ports.as_slice(), settings.drain),
-            (&[8080][..], Duration::from_secs(10))
-        );
-        assert_eq!(
-            told,
-            [
-                "PORTS=80|http is not a list of at most 16 ports from 1 to 65535, separated by '|': using 8080",
-                "LOG_LEVEL=loud is not error, warn, info, debug or trace: using info",
-                "DRAIN_SECONDS=-1 is not a number of seconds from 0 to 3600: using 10",
-                "DRAIN_SECONDS=x is not a number of seconds from 0 to 3600: using 10",
-            ]
-        );
-    }
-
-    #[test]
-    fn the_management_endpoint_needs_a_good_token_which_is_never_shown() {
-        for payload in [
-            "MANAGEMENT_PORT=9000",
-            "MANAGEMENT_PORT=9000,MANAGEMENT_TOKEN=short-secret",
-            "MANAGEMENT_PORT=9000,MANAGEMENT_TOKEN=long-enough but-with-a-blank",
-            "PORTS=9000,MANAGEMENT_PORT=9000,MANAGEMENT_TOKEN=0123456789abcdef",
-        ] {
-            let (settings, told) = settings("", payload);
-            assert!(settings.management.is_none(), "{payload}");
-            assert_eq!(told.len(), 1, "{payload}");
-            assert!(
-                told[0].ends_with("using no management endpoint") && !told[0].contains("secret"),
-                "{told:?}"
-            );
-        }
-        assert!(!std::format!("{:?}", Management { port: 1, token: "hush" }).contains("hush"));
-    }
-
-    #[test]
-    fn network_values_are_checked() {
-        let (settings, told) = settings(
-            "",
-            "ADDRESS=10.0.2.15/24,GATEWAY=10.0.2.2,DNS=10.0.2.3|fd00::3,MTU=1400",
-        );
-        assert_eq!(
-            settings.network.command().as_str(),
-            "static 10.0.2.15/24 gateway 10.0.2.2 dns 10.0.2.3,fd00::3 mtu 1400\n"
-        );
-        assert_eq!(told, Vec::<String>::new());
-        let (settings, told) = self::settings(
-            "",
-            "ADDRESS=10.0.2.15,GATEWAY=x,DNS=a|b,MTU=10,ADDRESS6=::1/200,GATEWAY6=1",
-        );
-        assert_eq!(settings.network.command().as_str(), "dhcp\n");
-        assert_eq!(told.len(), 6);
-    }
-
-    #[test]
-    fn dhcp_does_not_void_what_the_payload_says() {
-        let (settings, told) = settings("", "DNS=10.0.2.3,MTU=1400,GATEWAY=10.0.2.2,GATEWAY6=fd00::2");
-        assert_eq!(settings.network.command().as_str(), "dhcp dns 10.0.2.3 mtu 1400\n");
-        assert_eq!(
-            told,
-            [
-                "GATEWAY=10.0.2.2 is not an IPv4 address beside a good ADDRESS: using DHCP",
-                "GATEWAY6=fd00::2 is not an IPv6 address beside a good ADDRESS6: using none",
-            ]
-        );
-    }
-
-    #[test]
-    fn the_longest_plan_is_not_cut() {
-        let v6 = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255";
-        let payload = std::format!(
-            "ADDRESS=255.255.255.255/032,GATEWAY=255.255.255.255,MTU=9000,DNS={v6}|{v6}|{v6},ADDRESS6={v6}/128,GATEWAY6={v6}"
-        );
-        let parameters = Parameters::new(b"", payload.as_bytes());
-        let plan = read(&parameters, &mut |bad| panic!("{bad}")).network;
-        assert!(plan.command().as_str().ends_with(&std::format!("/128 gateway {v6}\n")));
-        assert_eq!(plan.command().as_str().lines().count(), 2);
-        let (settings, told) = settings("", "ADDRESS=10.0.2.15/0000000024");
-        assert!(settings.network.v4.is_none() && told.len() == 1);
-    }
-}
+#[path = "settings_tests.rs"]
+mod tests;

@@ -104,6 +104,10 @@ fn missing(shared: &Shared) -> Option<Missing> {
             cartridge_agent_core::network::NetworkState::Up
         },
         ports: ports.without(|index| Instant::now() < until && runner::accepts(ports.as_slice()[index])),
+        #[cfg(feature = "artifacts")]
+        artifact: crate::artifacts::is_awaited(),
+        #[cfg(not(feature = "artifacts"))]
+        artifact: false,
     };
     (!missing.is_nothing()).then_some(missing)
 }

@@ -1,10 +1,12 @@
 //! `dev`: the same app and agent as an ordinary Linux process.
 
 use super::arguments::{Arguments, Next};
+use super::platform::{self, Platform};
 use super::run::{INTERRUPTED, READY_LIMIT, TIMED_OUT, stop_grace};
 use super::screen::{OUTPUT_CLOSED, note, print};
 use super::signals::Signals;
 use super::{Command, Error, ready, shell};
+use crate::control_plane::{ControlPlane, Place};
 use crate::manifest::{DEFAULTS_PATH, Manifest};
 use crate::member::{self, Member};
 use crate::package::Package;
@@ -12,6 +14,7 @@ use crate::process::{self, Event, Process};
 use crate::workspace::Workspace;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -29,7 +32,12 @@ run an app as a Linux process, with its agent
 
 usage: ./cartridge dev APP [OPTIONS] [-- ARGUMENTS FOR THE APP]
 
-  --payload FILE     launch parameters (KEY=VALUE,KEY=VALUE) for the agent
+  --payload FILE     launch parameters (KEY=VALUE,KEY=VALUE or JSON) for the agent
+  --control-plane local|none
+                     with a message broker and a stand-in for Apache Stratos, which shows the member's life and can be talked to
+                     (type `help`); the member finds all that a platform would tell it (default: none)
+  --topology FILE    the platform knows these members, too (JSON of a CompleteTopologyEvent)
+  --json             what the platform has to say is one JSON object a line
   --timeout SECS     end the app after so long (exit status 124)
   --until-ready      stop the app once it is ready; at most 60 s unless --timeout says otherwise
   --release          compile with optimisation
@@ -37,10 +45,13 @@ usage: ./cartridge dev APP [OPTIONS] [-- ARGUMENTS FOR THE APP]
 
 The app runs in its own folder, so the files of its manifest have the same relative paths as in an image.
 Shows its output, then `ready http://127.0.0.1:PORT after N ms`; its exit status is the app's.
-Ctrl-C asks it to stop, a second one kills it.
+Ctrl-C asks it to stop (with a control plane by its clean-up event), a second one kills it.
 ";
 
-const OPTIONS: [&str; 6] = [
+const OPTIONS: [&str; 9] = [
+    platform::OPTIONS[0],
+    platform::OPTIONS[1],
+    platform::OPTIONS[2],
     "--payload",
     "--timeout",
     "--until-ready",
@@ -54,6 +65,7 @@ const FOLDER_VARIABLE: &str = "CARTRIDGE_DIR";
 #[derive(Default)]
 struct Options {
     payload: Option<PathBuf>,
+    platform: Platform,
     timeout: Option<Duration>,
     until_ready: bool,
     release: bool,
@@ -72,30 +84,51 @@ fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
                 "--until-ready" => options.until_ready = true,
                 "--release" => options.release = true,
                 "--port" => same_port(&mut arguments, &option)?,
+                platform if options.platform.take(&mut arguments, platform)? => {}
                 unknown => return Err(arguments.unknown_option(unknown, &OPTIONS)),
             },
         }
     }
     let app = arguments.required(app, "app", "apps/hello")?;
+    let platform = options.platform.options(&arguments)?;
     let shell = shell()?;
     let package = Package::read(&shell, &Workspace::find()?.root, Path::new(&app))?;
     let manifest = Manifest::read(&package.folder, &package.name, &package.version)?;
     let program = compile(&shell, &package, options.release)?;
     let payload = options.payload.as_deref().map(member::payload).transpose()?;
+    let given = payload.clone().unwrap_or_default();
+    let defaults = manifest.launch_params().into_bytes();
+    let member = Member::new(&defaults, &given);
     let signals = Signals::catch()?;
-    let folder = agent_folder(&manifest, payload.as_deref())?;
+    let start = |platform| {
+        let parameters = (&defaults[..], &given[..], &member.ports[..]);
+        ControlPlane::start(&platform, Place::Process, parameters, |line| _ = print(&line))
+    };
+    let plane = platform.map(start).transpose()?;
+    let folder = match &plane {
+        Some(plane) => agent_folder(&manifest, None, Some(&plane.payload))?,
+        None => agent_folder(&manifest, options.payload.as_deref(), payload.as_deref())?,
+    };
     let left_behind = folder.path().to_path_buf();
     signals.on_second(move || _ = fs::remove_dir_all(left_behind));
-    let member = Member::new(manifest.launch_params().as_bytes(), &payload.unwrap_or_default());
     let process = Process::start(
         &program,
         &options.arguments,
         &package.folder,
         (FOLDER_VARIABLE, folder.path()),
     )?;
-    let interrupter = process.interrupter();
+    let (interrupter, same) = (process.interrupter(), process.interrupter());
     signals.on_first(move || interrupter.interrupt());
-    supervise(&process, &member, &options)
+    if let Some(plane) = &plane {
+        plane.launched();
+        plane.take_commands(move || same.interrupt());
+    }
+    let status = supervise(&process, &member, plane.as_ref(), &options);
+    drop(process);
+    if let Some(plane) = plane {
+        plane.ended();
+    }
+    status
 }
 
 fn same_port(arguments: &mut Arguments, option: &str) -> Result<(), Error> {
@@ -124,8 +157,8 @@ fn compile(shell: &Shell, package: &Package, release: bool) -> Result<PathBuf, E
     Ok(package.target_folder.join(profile).join(binary))
 }
 
-/// The files that an image would offer its agent; the folder goes with its handle.
-fn agent_folder(manifest: &Manifest, payload: Option<&[u8]>) -> Result<TempDir, Error> {
+/// The files that an image would offer its agent; the folder goes with its handle. The payload's bytes may come of a file.
+fn agent_folder(manifest: &Manifest, file: Option<&Path>, payload: Option<&[u8]>) -> Result<TempDir, Error> {
     let folder = tempfile::Builder::new()
         .prefix("cartridge-")
         .tempdir()
@@ -133,9 +166,16 @@ fn agent_folder(manifest: &Manifest, payload: Option<&[u8]>) -> Result<TempDir, 
     let name = Path::new(DEFAULTS_PATH).file_name().unwrap_or_default();
     let defaults = folder.path().join(name);
     fs::write(&defaults, manifest.launch_params()).map_err(Error::io("write", &defaults))?;
-    if let Some(payload) = payload {
+    if let Some(bytes) = payload {
         let path = folder.path().join("payload");
-        fs::write(&path, payload).map_err(Error::io("write", &path))?;
+        let file = file.and_then(|file| file.canonicalize().ok());
+        let made = match file.filter(|file| file.is_file()) {
+            // Not copied: it may hold secrets, and whoever is killed removes nothing.
+            Some(file) => symlink(file, &path),
+            // A pipe can be read once only, and what a platform has added is in no file.
+            None => fs::write(&path, bytes),
+        };
+        made.map_err(Error::io("write", &path))?;
     }
     Ok(folder)
 }
@@ -162,11 +202,16 @@ impl Stopping {
 }
 
 /// Shows the app's output until it ends; gives the exit status.
-fn supervise(process: &Process, member: &Member, options: &Options) -> Result<ExitCode, Error> {
+fn supervise(
+    process: &Process,
+    member: &Member,
+    plane: Option<&ControlPlane>,
+    options: &Options,
+) -> Result<ExitCode, Error> {
     let (started, grace) = (process.started(), stop_grace(member));
     let limit = options.timeout.or(options.until_ready.then_some(READY_LIMIT));
     let mut end = limit.map(|limit| started + limit);
-    let (mut ready, mut stopping) = (false, None);
+    let (mut ready, mut unseen, mut stopping) = (false, false, None);
     loop {
         let event = process.next(end)?;
         let mut why = None;
@@ -200,6 +245,7 @@ fn supervise(process: &Process, member: &Member, options: &Options) -> Result<Ex
                         own.max(1).into()
                     }
                     Some(Stopping::Interrupted | Stopping::OutputClosed) | None => own.into(),
+                    Some(Stopping::Ready) if unseen => ExitCode::FAILURE,
                     Some(why) => why.status().into(),
                 });
             }
@@ -214,8 +260,13 @@ fn supervise(process: &Process, member: &Member, options: &Options) -> Result<Ex
                 }
                 Stopping::TimeIsUp => note("time is up"),
             }
+            if why == Stopping::Ready && !plane.is_none_or(ControlPlane::sees_active) {
+                unseen = true;
+            }
             stopping = Some(why);
-            process.ask_to_stop()?;
+            if !plane.is_some_and(ControlPlane::ask_to_leave) {
+                process.ask_to_stop()?;
+            }
             end = Some(Instant::now() + grace);
         }
     }

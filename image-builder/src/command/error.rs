@@ -24,6 +24,8 @@ pub enum Error {
     Exists(PathBuf),
     /// An app without an image; its folder as given.
     NotBuilt(PathBuf),
+    /// A file that was to hold a topology, and what is wrong with it.
+    Topology(PathBuf, String),
     /// A program that said why itself.
     Failed(&'static str),
     Io {
@@ -68,6 +70,11 @@ impl fmt::Display for Error {
                 f,
                 "{app} has no image yet\n  next: ./cartridge build {app}",
                 app = app.display()
+            ),
+            Self::Topology(path, why) => write!(
+                f,
+                "{}: this is no topology: {why}\n  next: docs/control-plane.md shows one, and mosquitto_sub -t topology/CompleteTopologyEvent prints one",
+                path.display()
             ),
             Self::Failed(what) => write!(f, "`{what}` failed, as it says above\n  next: mend that and try again"),
             Self::Io { doing, path, error } => {

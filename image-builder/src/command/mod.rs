@@ -7,6 +7,7 @@ mod dev;
 mod error;
 mod inspect;
 mod new;
+mod platform;
 mod ready;
 mod run;
 mod screen;
@@ -15,6 +16,7 @@ mod test;
 mod test_lint;
 
 pub use error::Error;
+pub use screen::note;
 
 use arguments::{Arguments, Next};
 use std::ffi::OsString;

@@ -1,21 +1,26 @@
 //! `run`: boots an app's image under QEMU.
 
 use super::arguments::{Arguments, Next};
+use super::platform::{self, Platform};
 use super::screen::{OUTPUT_CLOSED, Screen, note};
 use super::signals::Signals;
 use super::{Command, Error, build, ready};
 use crate::blob::Files;
+use crate::control_plane::{ControlPlane, Place};
 use crate::elf;
 use crate::fault::Reader;
 use crate::manifest::{DEFAULT_MEMORY, DEFAULTS_PATH};
 use crate::member::{self, Member};
 use qemu::{Accel, Firmware, Guest, Launch, Machine};
 use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tempfile::NamedTempFile;
 
 pub const COMMAND: Command = Command {
     name: "run",
@@ -34,17 +39,24 @@ usage: ./cartridge run APP|IMAGE [OPTIONS] [-- ARGUMENTS FOR THE APP]
   --cpus N                      virtual CPUs present (default: 1; the kernel uses one)
   --port HOST:GUEST             forward a TCP port of 127.0.0.1; repeatable; HOST 0: any free one
                                 (default: each of the payload's or the manifest's ports, under the same number or a free one)
-  --payload FILE                launch parameters (KEY=VALUE,KEY=VALUE) for the agent
+  --payload FILE                launch parameters (KEY=VALUE,KEY=VALUE or JSON) for the agent
+  --control-plane local|none    with a message broker and a stand-in for Apache Stratos, which shows the member's life and can be
+                                talked to (type `help`); the member finds all that a platform would tell it (default: none)
+  --topology FILE               the platform knows these members, too (JSON of a CompleteTopologyEvent)
+  --json                        what the platform has to say is one JSON object a line
   --accel auto|kvm|tcg          default: auto, KVM where a probe proves that it works
   --timeout SECS                end the guest after so long (exit status 124)
   --until-ready                 stop the guest once it is ready; at most 60 s unless --timeout says otherwise
   --locked                      fail rather than change Cargo.lock
 
 Shows the console, then `ready http://127.0.0.1:PORT after N ms`; its exit status is the guest's.
-Ctrl-C asks the guest to stop (on q35 and pc; a microvm has no power button and is ended at once), a second one kills it.
+Ctrl-C asks the guest to stop (with a control plane by its clean-up event; else on q35 and pc; a microvm has no power button and is ended at once), a second one kills it.
 ";
 
-const OPTIONS: [&str; 11] = [
+const OPTIONS: [&str; 14] = [
+    platform::OPTIONS[0],
+    platform::OPTIONS[1],
+    platform::OPTIONS[2],
     "--machine",
     "--firmware",
     "--memory",
@@ -80,6 +92,7 @@ struct Options {
     cpus: Option<u32>,
     ports: Vec<(u16, u16)>,
     payload: Option<PathBuf>,
+    platform: Platform,
     accel: Option<Accel>,
     timeout: Option<Duration>,
     until_ready: bool,
@@ -118,16 +131,29 @@ fn run(mut arguments: Arguments) -> Result<ExitCode, Error> {
                 "--timeout" => options.timeout = Some(arguments.seconds(&option)?),
                 "--until-ready" => options.until_ready = true,
                 "--locked" => options.locked = true,
+                platform if options.platform.take(&mut arguments, platform)? => {}
                 unknown => return Err(arguments.unknown_option(unknown, &OPTIONS)),
             },
         }
     }
     let app = arguments.required(app, "app", "apps/hello")?;
+    let platform = options.platform.options(&arguments)?;
     let image = find_image(Path::new(&app), options.locked)?;
     let payload = options.payload.as_deref().map(member::payload).transpose()?;
-    let member = Member::new(&image.defaults, &payload.unwrap_or_default());
+    let payload = payload.unwrap_or_default();
+    let member = Member::new(&image.defaults, &payload);
     let launch = describe(&image, &member, &options)?;
-    boot(launch, image, &member, &options)
+    let started = Started {
+        signals: Signals::catch()?,
+        screen: Arc::new(Screen::new(Reader::new(image.twin))),
+    };
+    let Some(platform) = platform else {
+        return started.boot(launch, &member, None, &options);
+    };
+    let screen = started.screen.clone();
+    let parameters = (&image.defaults[..], &payload[..], &member.ports[..]);
+    let plane = ControlPlane::start(&platform, Place::Guest, parameters, move |line| screen.say(line))?;
+    started.boot_member(launch, &member, &plane, &options)
 }
 
 /// An image file is taken as it is; anything else is an app to build.
@@ -213,45 +239,137 @@ fn kernel_arguments(words: &[OsString]) -> Result<String, Error> {
     Ok(line)
 }
 
-fn boot(launch: Launch, image: Image, member: &Member, options: &Options) -> Result<ExitCode, Error> {
-    let signals = Signals::catch()?;
-    let screen = Arc::new(Screen::new(Reader::new(image.twin)));
-    let shown = screen.clone();
-    let guest = launch.on_line(move |line| shown.show(&line.text)).start()?;
-    guest.notices().iter().for_each(note);
-    let (interrupter, same) = (guest.interrupter(), guest.interrupter());
-    signals.on_first(move || interrupter.interrupt());
-    screen.on_close(move || same.interrupt());
-
-    let status = follow(&guest, &screen, member, options);
-    screen.finish();
-    status
+/// What is caught and shown of a guest.
+struct Started {
+    signals: Signals,
+    screen: Arc<Screen>,
 }
 
-/// Until the guest ends, is stopped, or is ready where that is all that was asked for; gives the exit status.
-fn follow(guest: &Guest, screen: &Screen, member: &Member, options: &Options) -> Result<ExitCode, Error> {
-    let usual = if options.until_ready { READY_LIMIT } else { A_YEAR };
-    let limit = options.timeout.unwrap_or(usual);
-    let end = guest.started() + limit;
-    let ready = guest.wait_for("lifecycle state Active", limit, ready::is_active);
-    if let Ok(line) = &ready {
-        screen.say(ready::line(url_port(guest, &member.ports), line.at));
-        if options.until_ready {
-            guest.stop(stop_grace(member))?;
-            return Ok(ExitCode::SUCCESS);
+impl Started {
+    /// With the payload that the platform makes of the user's.
+    fn boot_member(
+        self,
+        mut launch: Launch,
+        member: &Member,
+        plane: &ControlPlane,
+        options: &Options,
+    ) -> Result<ExitCode, Error> {
+        let payload = payload_file(&plane.payload)?;
+        launch.payload = Some(payload.path().into());
+        let left_behind = payload.path().to_path_buf();
+        self.signals.on_second(move || _ = fs::remove_file(left_behind));
+        let status = self.boot(launch, member, Some(plane), options);
+        plane.ended();
+        status
+    }
+
+    fn boot(
+        self,
+        launch: Launch,
+        member: &Member,
+        plane: Option<&ControlPlane>,
+        options: &Options,
+    ) -> Result<ExitCode, Error> {
+        let (screen, shown) = (&self.screen, self.screen.clone());
+        let guest = launch.on_line(move |line| shown.show(&line.text)).start()?;
+        guest.notices().iter().for_each(note);
+        let (interrupter, same, again) = (guest.interrupter(), guest.interrupter(), guest.interrupter());
+        self.signals.on_first(move || interrupter.interrupt());
+        screen.on_close(move || same.interrupt());
+        if let Some(plane) = plane {
+            plane.launched();
+            plane.take_commands(move || again.interrupt());
+        }
+        let watch = Watch {
+            guest: &guest,
+            screen,
+            plane,
+            grace: stop_grace(member),
+            until_ready: options.until_ready,
+        };
+        let status = watch.follow(member, options.timeout);
+        screen.finish();
+        status
+    }
+}
+
+/// A payload, readable by nobody else, for as long as the guest runs.
+fn payload_file(payload: &[u8]) -> Result<NamedTempFile, Error> {
+    let folder = std::env::temp_dir();
+    let file = tempfile::Builder::new().prefix("cartridge-").tempfile();
+    let mut file = file.map_err(Error::io("make a file in", &folder))?;
+    file.write_all(payload).map_err(Error::io("write", &folder))?;
+    Ok(file)
+}
+
+/// A guest, and what it is watched for.
+struct Watch<'a> {
+    guest: &'a Guest,
+    screen: &'a Screen,
+    plane: Option<&'a ControlPlane>,
+    /// For an orderly stop.
+    grace: Duration,
+    until_ready: bool,
+}
+
+impl Watch<'_> {
+    /// Until the guest ends, is stopped, or is ready where that is all that was asked for; gives the exit status.
+    fn follow(&self, member: &Member, timeout: Option<Duration>) -> Result<ExitCode, Error> {
+        let guest = self.guest;
+        let usual = if self.until_ready { READY_LIMIT } else { A_YEAR };
+        let limit = timeout.unwrap_or(usual);
+        let end = guest.started() + limit;
+        let ready = guest.wait_for("lifecycle state Active", limit, ready::is_active);
+        if let Ok(line) = &ready {
+            self.screen.say(ready::line(url_port(guest, &member.ports), line.at));
+            if self.until_ready {
+                let seen = self.plane.is_none_or(ControlPlane::sees_active);
+                self.end()?;
+                return Ok(if seen { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            }
+        }
+        let ended = match ready {
+            Ok(_) => guest.wait(end.saturating_duration_since(Instant::now())),
+            Err(error) if error.is_deadline() || error.is_interrupted() => return self.stop(error),
+            Err(_) => guest.wait(REAP_LIMIT),
+        };
+        match ended {
+            Ok(exit) => Ok(ended_by_itself(&exit, self.until_ready)),
+            Err(error) => self.stop(error),
         }
     }
-    let ended = match ready {
-        Ok(_) => guest.wait(end.saturating_duration_since(Instant::now())),
-        Err(error) if error.is_deadline() || error.is_interrupted() => {
-            return stop(guest, screen, member, error, options.until_ready);
+
+    /// Stops a guest that still runs; gives the exit status for `why`.
+    fn stop(&self, why: qemu::Error) -> Result<ExitCode, Error> {
+        if why.is_interrupted() {
+            let (what, status) = match self.screen.is_closed() {
+                true => ("nobody reads the output any more; stopping the guest", OUTPUT_CLOSED),
+                false => ("stopping the guest; Ctrl-C again kills it", INTERRUPTED),
+            };
+            note(what);
+            let exit = self.end()?;
+            let own = exit.status.and_then(|status| u8::try_from(status).ok());
+            return Ok(own.unwrap_or(status).into());
         }
-        Err(_) => guest.wait(REAP_LIMIT),
-    };
-    let ready_wanted = options.until_ready;
-    match ended {
-        Ok(exit) => Ok(ended_by_itself(&exit, ready_wanted)),
-        Err(error) => stop(guest, screen, member, error, ready_wanted),
+        if why.is_deadline() {
+            note(match self.until_ready {
+                true => "time is up, and the guest is not ready; next: its last lines say what it waits for",
+                false => "time is up",
+            });
+            self.end()?;
+            return Ok(TIMED_OUT.into());
+        }
+        Err(why.into())
+    }
+
+    /// In order, as far as the guest can: by its control plane, else by its power button.
+    fn end(&self) -> Result<qemu::Exit, Error> {
+        if self.plane.is_some_and(ControlPlane::ask_to_leave)
+            && let Some(exit) = self.guest.wait_regardless(self.grace)?
+        {
+            return Ok(exit);
+        }
+        Ok(self.guest.stop(self.grace)?)
     }
 }
 
@@ -272,35 +390,6 @@ fn ended_by_itself(exit: &qemu::Exit, ready_wanted: bool) -> ExitCode {
     }
     let status = status.unwrap_or(1);
     ExitCode::from(if ready_wanted { status.max(1) } else { status })
-}
-
-/// Stops a guest that still runs; gives the exit status for `why`.
-fn stop(
-    guest: &Guest,
-    screen: &Screen,
-    member: &Member,
-    why: qemu::Error,
-    ready_wanted: bool,
-) -> Result<ExitCode, Error> {
-    if why.is_interrupted() {
-        let (what, status) = match screen.is_closed() {
-            true => ("nobody reads the output any more; stopping the guest", OUTPUT_CLOSED),
-            false => ("stopping the guest; Ctrl-C again kills it", INTERRUPTED),
-        };
-        note(what);
-        let exit = guest.stop(stop_grace(member))?;
-        let own = exit.status.and_then(|status| u8::try_from(status).ok());
-        return Ok(own.unwrap_or(status).into());
-    }
-    if why.is_deadline() {
-        note(match ready_wanted {
-            true => "time is up, and the guest is not ready; next: its last lines say what it waits for",
-            false => "time is up",
-        });
-        guest.stop(stop_grace(member))?;
-        return Ok(TIMED_OUT.into());
-    }
-    Err(why.into())
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ fn suites(root: &Path) -> Result<Vec<Suite>, Error> {
         ),
         suite(
             "cli",
-            "The cartridge command and its script: help, errors with suggestions, JSON, new, run, dev, what it installs.",
+            "The cartridge command and its script: help, errors with suggestions, JSON, new, run, dev, its local platform, what it installs.",
             "-p image-builder --test cli",
         ),
     ];

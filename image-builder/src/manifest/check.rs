@@ -190,6 +190,11 @@ impl Check<'_> {
     fn files(&mut self, value: &Spanned<DeValue<'_>>) -> Option<String> {
         let files = self.text(value, "files", "public")?;
         let folder = files.trim_end_matches('/');
+        if folder.split('/').next() == Some("tmp") {
+            let what = "in a machine `/tmp` is memory that starts empty: the files would not be seen";
+            self.wrong(value.span(), what, "give the folder another name");
+            return None;
+        }
         if !folder.is_empty() && folder.split('/').all(|part| !matches!(part, "" | "." | "..")) {
             return Some(folder.into());
         }
@@ -401,6 +406,7 @@ mod tests {
             ("kernel = \"linux\"", "no kernel"),
             ("files = \"../x\"", "not a folder below"),
             ("files = \"/etc\"", "not a folder below"),
+            ("files = \"tmp/x\"", "would not be seen"),
             ("defaults = 1", "not a table"),
             ("[zzzzzz]", "unknown key"),
         ] {

@@ -2,6 +2,7 @@
 //! the script that starts it.
 
 mod json;
+mod local;
 mod new;
 mod run;
 mod start;

@@ -1,20 +1,20 @@
 //! `run` and `dev`: their options, the ready line, what ends them.
 
 use super::{Running, alone, cartridge, command, eventually};
+use qemu::process::{child_of, is_alive, parent_of};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Stdio;
 
 const TCG: [&str; 2] = ["--accel", "tcg"];
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-fn payload(text: &str) -> tempfile::NamedTempFile {
+pub fn payload(text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     fs::write(file.path(), text).expect("written");
     file
@@ -192,7 +192,7 @@ fn a_closed_output_ends_what_runs() {
     }
 }
 
-/// The folder with a copy of the payload goes, too, when Ctrl-C comes twice.
+/// The folder with the payload goes, too, when Ctrl-C comes twice.
 #[test]
 fn a_second_ctrl_c_leaves_no_payload_behind() {
     let _alone = alone();
@@ -213,32 +213,22 @@ fn a_second_ctrl_c_leaves_no_payload_behind() {
     eventually("the app is left behind", || !is_alive(app));
 }
 
-/// The process whose parent is `parent`, by field 4 of /proc/PID/stat.
-fn child_of(parent: u32) -> Option<u32> {
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    let mut numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    numbers.find(|number| stat(*number).is_some_and(|fields| fields[1] == parent.to_string()))
-}
-
-/// The fields of /proc/PID/stat after the name: state, parent, ...
-fn stat(number: u32) -> Option<Vec<String>> {
-    let stat = fs::read_to_string(Path::new("/proc").join(number.to_string()).join("stat")).ok()?;
-    Some(
-        stat.rsplit_once(')')?
-            .1
-            .split_ascii_whitespace()
-            .map(str::to_owned)
-            .collect(),
-    )
-}
-
-fn parent_of(number: u32) -> Option<u32> {
-    stat(number)?[1].parse().ok()
-}
-
-/// There, and not merely waiting to be reaped.
-fn is_alive(number: u32) -> bool {
-    stat(number).is_some_and(|fields| fields[0] != "Z")
+/// Nobody removes anything then: it must not have been copied.
+#[test]
+fn a_killed_dev_leaves_no_payload_behind() {
+    let _alone = alone();
+    let place = tempfile::tempdir().expect("a folder");
+    let file = payload("PORTS=1");
+    let mut dev = command(&["dev", "tests/cartridges/busy", "--payload"]);
+    dev.arg(file.path()).env("TMPDIR", place.path());
+    let mut dev = Running::start(dev);
+    dev.wait_for("\"Starting\"");
+    dev.signal("KILL");
+    dev.wait();
+    let left = fs::read_dir(place.path()).expect("a folder").flatten();
+    let payloads: Vec<_> = left.map(|folder| folder.path().join("payload")).collect();
+    assert!(payloads.iter().all(|payload| payload.is_symlink()), "{payloads:?}");
+    assert_eq!(payloads.len(), 1);
 }
 
 /// `./cartridge test` ends its test programs and what they started, however it ends itself.
@@ -267,4 +257,25 @@ fn a_test_run_that_is_ended_leaves_no_process_behind() {
         eventually("the test program is left behind", || !is_alive(test));
         eventually("what it started is left behind", || !is_alive(started));
     }
+}
+
+/// The load generator of a `bench` is not its child, and not in its process group.
+#[test]
+fn a_bench_that_is_killed_leaves_no_load_behind() {
+    let _alone = alone();
+    let (status, _, errors) = cartridge(&["build", "apps/hello"]);
+    assert_eq!(status, 0, "{errors}");
+    let mut bench = Running::start(command(&["bench", "http", "apps/hello", "--seconds", "30"]));
+    let own = bench.child.id();
+    let load = || {
+        let processes = fs::read_dir("/proc").expect("Linux").flatten();
+        let loads = processes.filter(|entry| fs::read(entry.path().join("comm")).is_ok_and(|name| name == b"wrk\n"));
+        let mut pids = loads.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.find(|pid| parent_of(*pid).and_then(parent_of) == Some(own))
+    };
+    eventually("it makes no load", || load().is_some());
+    let load = load().expect("it runs for a while");
+    bench.signal("KILL");
+    bench.wait();
+    eventually("its load is left behind", || !is_alive(load));
 }

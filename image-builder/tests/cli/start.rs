@@ -32,7 +32,7 @@ impl World {
         fs::copy(super::root().join("cartridge"), world.path("top/cartridge")).expect("the script");
         world.write("top/Cargo.toml", "");
         world.write("top/Cargo.lock", "");
-        for tool in ["cc", "ld.lld", "wrk", "ab", "python3", "mosquitto"] {
+        for tool in ["cc", "ld.lld", "wrk", "ab", "python3", "mosquitto", "zip", "bsdtar"] {
             world.stub(tool, "");
         }
         world.stub("sudo", "exec \"$@\"");
@@ -119,6 +119,45 @@ fn only_what_the_command_needs_is_installed() {
     ] {
         let (status, said, log) = world.run(line);
         assert!(status == 1 && log.contains("qemu-system-x86"), "{line:?}: {said} {log}");
+    }
+}
+
+#[test]
+fn options_may_come_before_what_is_measured() {
+    let world = World::new();
+    world.stub("qemu-system-x86_64", "");
+    world.stub("apt-get", "exit 1");
+    fs::remove_file(world.path("bin/wrk")).expect("not installed");
+    for (line, needs) in [
+        (["bench", "--runs", "1", "http"], true),
+        (["bench", "boot", "--runs", "1"], false),
+    ] {
+        let (_, said, log) = world.run(&line);
+        assert_eq!(
+            log.contains("install -y --no-remove --no-install-recommends wrk"),
+            needs,
+            "{line:?}: {said} {log}"
+        );
+    }
+}
+
+#[test]
+fn an_image_is_booted_without_a_compiler_for_guests() {
+    let world = World::new();
+    world.stub("qemu-system-x86_64", "");
+    world.write("hello.elf", "");
+    world.write("payload", "");
+    let file = |name: &str| world.path(name).display().to_string();
+    let (image, payload) = (file("hello.elf"), file("payload"));
+    let looked_for = world.path("top/target/cartridge/start/guest");
+    for (words, needs) in [
+        (&["--payload", &payload, &image][..], false),
+        (&[&image, "--payload", &payload], false),
+        (&["--payload", &payload, "apps/hello", "--", &image], true),
+    ] {
+        let _ = fs::remove_file(&looked_for);
+        let (status, said, _) = world.run(&[&["run"], words].concat());
+        assert_eq!((status, looked_for.exists()), (0, needs), "{words:?}: {said}");
     }
 }
 
@@ -218,5 +257,18 @@ fn an_old_rust_of_rustups_is_for_rustup_to_update() {
     assert!(
         status == 1 && said.contains("rustup update") && log.is_empty(),
         "{said} {log}"
+    );
+}
+
+#[test]
+fn where_there_is_no_apt_rust_comes_from_rustup() {
+    let world = World::new();
+    world.write("bin/cargo", "#!/bin/sh\n");
+    world.write("bin/rustc", "#!/bin/sh\necho 'rustc 1.80.0 (0000000 2024-01-01)'\n");
+    fs::remove_file(world.path("top/target/quick/cartridge")).expect("to be built");
+    let (status, said, _) = world.run(&["build", "apps/hello"]);
+    assert!(
+        status == 1 && said.contains("next: install Rust with rustup") && !said.contains("rustc-web"),
+        "{said}"
     );
 }

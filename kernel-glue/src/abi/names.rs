@@ -39,7 +39,7 @@ struct Question<'a> {
 }
 
 /// Answers 0, or a positive `EAI_` number. A host is a literal address, `localhost` or a name for the DNS; none means
-/// loopback. Of the hints family and socket type count. Results come in the order of the answers, IPv4 first.
+/// loopback. Of the hints family and socket type count. IPv4's results come first, each family's in the order of its answer.
 ///
 /// # Safety
 /// `host` and `service` are null or zero-terminated strings, `hints` is null or readable, `result` is writable.
@@ -126,7 +126,9 @@ fn list(question: &Question) -> core::result::Result<*mut addrinfo, i32> {
         _ => EAI_FAIL,
     })?;
     let mut first: *mut addrinfo = ptr::null_mut();
-    for ip in addresses.iter().rev() {
+    // From the end: IPv4 comes first, whichever answer did.
+    let of = |v6| addresses.iter().rev().filter(move |ip: &&IpAddr| ip.is_ipv6() == v6);
+    for ip in of(true).chain(of(false)) {
         for (wanted, kind, protocol) in [
             (question.datagram, SOCK_DGRAM, IPPROTO_UDP),
             (question.stream, SOCK_STREAM, IPPROTO_TCP),

@@ -12,6 +12,16 @@ pub struct Ecam {
     pub buses: usize,
 }
 
+impl Ecam {
+    /// `None` for an address that configuration space cannot have: a bus's is a multiple of its size (PCIe 7.2.2), and not 0.
+    fn new(address: u64, buses: usize) -> Option<Ecam> {
+        (address != 0 && address.is_multiple_of(BUS)).then_some(Ecam { address, buses })
+    }
+}
+
+/// Bytes of a bus's configuration space: 32 devices with 8 functions of 4 KiB each.
+pub const BUS: u64 = 1 << 20;
+
 /// From the table: the entry of segment 0 that begins with bus 0.
 pub fn listed(mcfg: &[u8]) -> Option<Ecam> {
     // Each entry: address, segment (2 bytes), first bus, last bus, 4 reserved bytes. They begin after 8 reserved bytes.
@@ -20,7 +30,7 @@ pub fn listed(mcfg: &[u8]) -> Option<Ecam> {
         let address = u64_at(mcfg, at)?;
         if u16_at(mcfg, at + 8)? == 0 && u8_at(mcfg, at + 10)? == 0 {
             let buses = usize::from(u8_at(mcfg, at + 11)?) + 1;
-            return Some(Ecam { address, buses });
+            return Ecam::new(address, buses);
         }
         at += 16;
     }
@@ -30,10 +40,7 @@ pub fn listed(mcfg: &[u8]) -> Option<Ecam> {
 pub fn returned(dsdt: &[u8]) -> Option<Ecam> {
     // Its name, no arguments, ReturnOp, DWordPrefix.
     let constant = after(dsdt, b"_CBA\0\xa4\x0c")?;
-    Some(Ecam {
-        address: u32_at(constant, 0)?.into(),
-        buses: 256,
-    })
+    Ecam::new(u32_at(constant, 0)?.into(), 256)
 }
 
 #[cfg(test)]
@@ -65,6 +72,14 @@ mod tests {
         for cut in 0..table.len() {
             assert!(listed(&table[..cut]).is_none() || cut >= HEADER + 8 + 32 + 12, "{cut}");
         }
+    }
+
+    #[test]
+    fn an_address_that_no_bus_can_have_does_not_count() {
+        for address in [0, 4096, 0xb000_0002] {
+            assert_eq!(listed(&mcfg(&[entry(address, 0, [0, 0xff])])), None, "{address:#x}");
+        }
+        assert_eq!(returned(b"_CBA\0\xa4\x0c\0\0\0\0"), None);
     }
 
     #[test]

@@ -23,18 +23,19 @@ fn root() -> Option<Root> {
 }
 
 fn find_root() -> Option<Root> {
-    let told = boot::info().rsdp.and_then(|address| bytes(address, table::RSDP));
+    let told = boot::info()
+        .rsdp
+        .and_then(|address| firmware_bytes(address, table::RSDP));
     if let Some(told) = told {
         return table::root(told);
     }
-    // A machine that lists its devices on the command line does so because it has no tables (QEMU's microvm, Firecracker):
-    // looking for them would be the longest part of the boot.
-    if table::position(boot::info().command_line.as_bytes(), b"virtio_mmio.device=").is_some() {
+    // Looking for tables that are not there would be the longest part of the boot.
+    if lists_its_devices() {
         return None;
     }
     let areas = [EXTENDED_AREA..EXTENDED_AREA + 1024, table::BIOS_AREA];
     for area in areas {
-        let found = bytes(area.start, (area.end - area.start) as usize).and_then(table::find_root);
+        let found = firmware_bytes(area.start, (area.end - area.start) as usize).and_then(table::find_root);
         if found.is_some() {
             return found;
         }
@@ -42,8 +43,13 @@ fn find_root() -> Option<Root> {
     None
 }
 
+/// True for a machine that lists its devices on the command line, because it has no tables (QEMU's microvm, Firecracker).
+pub fn lists_its_devices() -> bool {
+    table::position(boot::info().command_line.as_bytes(), b"virtio_mmio.device=").is_some()
+}
+
 /// Physical memory the firmware wrote.
-fn bytes(address: u64, length: usize) -> Option<&'static [u8]> {
+pub fn firmware_bytes(address: u64, length: usize) -> Option<&'static [u8]> {
     // Page 0 is never mapped, whatever a table says.
     if address < 4096 {
         return None;
@@ -55,11 +61,11 @@ fn bytes(address: u64, length: usize) -> Option<&'static [u8]> {
 
 /// The table at `address`, if it is `signature` and sound.
 fn table_at(address: u64, signature: &[u8; 4]) -> Option<&'static [u8]> {
-    let (found, length) = table::header(bytes(address, HEADER)?)?;
+    let (found, length) = table::header(firmware_bytes(address, HEADER)?)?;
     if found != *signature || length > LARGEST_TABLE {
         return None;
     }
-    table::checked(bytes(address, length)?, signature)
+    table::checked(firmware_bytes(address, length)?, signature)
 }
 
 fn find(signature: &[u8; 4]) -> Option<&'static [u8]> {

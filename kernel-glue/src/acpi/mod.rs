@@ -11,4 +11,6 @@ pub mod table;
 mod lookup;
 
 #[cfg(target_os = "hermit")]
-pub use lookup::{dsdt, fixed_table, interrupt_controllers, listed_ecam, returned_ecam, sci_line};
+pub use lookup::{
+    dsdt, firmware_bytes, fixed_table, interrupt_controllers, listed_ecam, lists_its_devices, returned_ecam, sci_line,
+};

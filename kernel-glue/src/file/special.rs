@@ -9,7 +9,7 @@ use crate::file::statistics;
 use crate::heap::{Rc, Vec};
 use crate::object::{Events, Object, Stat};
 use crate::thread::{self, Channel, Priority};
-use crate::{boot, console, entropy, net, power};
+use crate::{boot, console, entropy, net, power, smbios};
 use core::cell::Cell;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,9 +17,11 @@ pub enum Special {
     Null,
     Random,
     UnlimitedRandom,
+    Entropy,
     Log,
     Network,
     Payload,
+    Platform,
     Power,
     Priority,
     Statistics,
@@ -30,9 +32,11 @@ pub const SPECIALS: &[Special] = &[
     Special::Null,
     Special::Random,
     Special::UnlimitedRandom,
+    Special::Entropy,
     Special::Log,
     Special::Network,
     Special::Payload,
+    Special::Platform,
     Special::Power,
     Special::Priority,
     Special::Statistics,
@@ -61,9 +65,11 @@ impl Special {
             Special::Null => b"dev/null",
             Special::Random => b"dev/random",
             Special::UnlimitedRandom => b"dev/urandom",
+            Special::Entropy => b"run/cartridge/entropy",
             Special::Log => b"run/cartridge/log",
             Special::Network => b"run/cartridge/network",
             Special::Payload => b"run/cartridge/payload",
+            Special::Platform => b"run/cartridge/platform",
             Special::Power => b"run/cartridge/power",
             Special::Priority => b"run/cartridge/priority",
             Special::Statistics => b"run/cartridge/stats",
@@ -80,7 +86,11 @@ impl Special {
     }
 
     fn is_writable(self) -> bool {
-        self.is_device() || matches!(self, Special::Log | Special::Network | Special::Priority)
+        self.is_device()
+            || matches!(
+                self,
+                Special::Entropy | Special::Log | Special::Network | Special::Priority
+            )
     }
 
     pub fn stat(self) -> Stat {
@@ -110,6 +120,7 @@ impl Special {
         }
         let bytes = match self {
             Special::Payload => Bytes::Static(boot::info().module.unwrap_or(b"")),
+            Special::Platform => Bytes::Made(smbios::text()),
             Special::Statistics => Bytes::Made(statistics::text()?),
             Special::Network if access.read => Bytes::Made(net::describe()),
             Special::Network => Bytes::Static(b""),
@@ -178,6 +189,7 @@ impl Object for Device {
                 console::begin_line();
                 file_console::print(bytes);
             }
+            (Special::Entropy, seed) => entropy::add(seed).map_err(|entropy::NoEntropy| Errno::EINVAL)?,
             (Special::Priority, b"high") => thread::set_priority(Priority::High),
             (Special::Priority, b"normal") => thread::set_priority(Priority::Normal),
             (Special::Null | Special::Random | Special::UnlimitedRandom, _) => {}

@@ -17,8 +17,12 @@ pub fn init(free: &Regions, total: u64) {
     reserve::refill();
 }
 
-/// Maps `length` bytes of device memory at `physical`, uncached and not executable; identity address. Idempotent.
+/// Maps `length` bytes of device memory at `physical`, uncached and not executable; identity address. Idempotent. Page 0 is never
+/// mapped, whatever a table says.
 pub fn map_device(physical: u64, length: usize) -> Option<NonNull<u8>> {
+    if physical < PAGE {
+        return None;
+    }
     map(
         physical,
         length,

@@ -39,6 +39,7 @@ pub fn block<R>(
     loop {
         match stack.run(&mut attempt) {
             Ok(result) => return Ok(result),
+            Err(stop) if stop.0 >= MOST_ERRORS && stack.has_looped() => {}
             Err(stop) => wait(stop, nonblocking, timeout, &mut deadline)?,
         }
     }

@@ -33,6 +33,12 @@ use smoltcp::wire::{
 const SECOND: u64 = 1_000_000_000;
 /// After this long without an answer the user is told, and nobody waits for an address any more (ns).
 pub const PATIENCE: u64 = 5 * SECOND;
+/// When to look again whether a device that has no room has some, ns after `now`: soon, or, where its link is down (also of one that
+/// was given up), so that the machine can sleep.
+fn room_at(device: &dyn NetworkDevice, now: u64) -> u64 {
+    now + if device.link_up() { SECOND / 1000 } else { SECOND }
+}
+
 /// A path's MTU is tried to be larger again after this long (RFC 1191 6.3), ns.
 const PATH_LIFE: u64 = 600 * SECOND;
 

@@ -52,6 +52,8 @@ pub struct Inner {
     now: u64,
     /// Orphaned connections in TIME_WAIT.
     pub resting: usize,
+    /// Packets came by loopback after the last work.
+    looped: bool,
 }
 
 /// The device, once there is one and it was asked for; and loopback.
@@ -93,6 +95,7 @@ impl Stack {
             next: u64::MAX,
             now: 0,
             resting: 0,
+            looped: false,
         };
         Some(Stack {
             inner: RefCell::new(inner),
@@ -126,6 +129,11 @@ impl Stack {
     fn leave(&self, mut inner: RefMut<'_, Inner>) {
         let now = inner.now;
         self.next.set(inner.finish(now));
+    }
+
+    /// Whether something came by loopback after the last work: it has woken nobody who is about to wait for it.
+    pub fn has_looped(&self) -> bool {
+        self.look(|inner| inner.looped)
     }
 
     /// Runs `work`, which neither sends nor sets timers.
@@ -199,7 +207,8 @@ impl Inner {
     /// Empties the loopback queue and rings the device's doorbell; answers when the stack next wants to be polled.
     #[inline(never)]
     fn finish(&mut self, now: u64) -> u64 {
-        if self.links.loopback.device.can_receive() {
+        self.looped = self.links.loopback.device.can_receive();
+        if self.looped {
             self.loop_back(now);
         }
         if let Some(link) = &self.links.outside {

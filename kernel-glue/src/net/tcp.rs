@@ -55,6 +55,7 @@ impl TcpSocket {
         }
     }
 
+    /// The connection's index. Asked anew after each wait: another thread's connect may have failed meanwhile.
     fn stream(&self) -> Result<u32> {
         match self.state.get() {
             State::Stream(index) => Ok(index),
@@ -63,12 +64,12 @@ impl TcpSocket {
     }
 
     fn receive(&self, buffer: &mut [u8], peek: bool) -> Result<usize> {
-        let index = self.stream()?;
         block(
             &self.stack,
             self.nonblocking.get(),
             self.options.get().receive_timeout,
             |inner, now| {
+                let index = self.stream()?;
                 let connection = inner.connections.get(index);
                 let socket = connection.socket_mut();
                 if socket.can_recv() {
@@ -104,7 +105,8 @@ impl TcpSocket {
     }
 
     /// Queues what fits and sends what may be sent.
-    fn send_some(&self, inner: &mut Inner, index: u32, bytes: &[u8], now: u64) -> core::result::Result<usize, Stop> {
+    fn send_some(&self, inner: &mut Inner, bytes: &[u8], now: u64) -> core::result::Result<usize, Stop> {
+        let index = self.stream()?;
         let connection = inner.connections.get(index);
         if !connection.socket().may_send() && !connection.connecting() {
             return Err(connection.error.take().unwrap_or(Errno::EPIPE).into());
@@ -125,11 +127,10 @@ impl TcpSocket {
     }
 
     fn send(&self, bytes: &[u8]) -> Result<usize> {
-        let index = self.stream()?;
         let (nonblocking, timeout) = (self.nonblocking.get(), self.options.get().send_timeout);
         let mut sent = 0;
         loop {
-            let attempt = |inner: &mut Inner, now| self.send_some(inner, index, &bytes[sent..], now);
+            let attempt = |inner: &mut Inner, now| self.send_some(inner, &bytes[sent..], now);
             match block(&self.stack, nonblocking, timeout, attempt) {
                 Ok(count) => sent += count,
                 Err(_) if sent > 0 => return Ok(sent),
@@ -203,9 +204,9 @@ impl TcpSocket {
     }
 
     /// Waits for the handshake; a failed one leaves the socket as new.
-    fn finish_connect(&self, index: u32) -> Result<()> {
+    fn finish_connect(&self) -> Result<()> {
         let outcome = block(&self.stack, false, self.options.get().send_timeout, |inner, _| {
-            let connection = inner.connections.get(index);
+            let connection = inner.connections.get(self.stream()?);
             if connection.connecting() {
                 connection.send_waited = true;
                 return Err(Stop::wait(connection.send_channel()));
@@ -218,8 +219,10 @@ impl TcpSocket {
         match outcome {
             Err(Errno::EAGAIN) => Err(Errno::EINPROGRESS),
             Err(error) => {
-                self.stack.run(|inner, now| inner.release(index, true, now));
-                self.state.set(State::Fresh);
+                if let Ok(index) = self.stream() {
+                    self.stack.run(|inner, now| inner.release(index, true, now));
+                    self.state.set(State::Fresh);
+                }
                 Err(error)
             }
             done => done,

@@ -285,6 +285,26 @@ fn a_failed_nonblocking_connect_shows_in_poll_and_so_error() {
 }
 
 #[test]
+fn a_reader_outlives_the_connect_of_another_thread_that_fails() {
+    let world = world();
+    let client = Rc::new(TcpSocket::new(world.client.clone(), false));
+    client.set_nonblocking(true).unwrap();
+    assert_eq!(client.connect(address("10.0.0.1:9")), Err(Errno::EINPROGRESS));
+    client.set_nonblocking(false).unwrap();
+    let (other, failed) = (client.clone(), Rc::new(Cell::new(None)));
+    let told = failed.clone();
+    system::while_waiting(move || {
+        world.server.poll();
+        world.client.poll();
+        if failed.get().is_none() && other.ready(Events(abi::POLLERR)).0 & abi::POLLERR != 0 {
+            failed.set(other.connect(address("10.0.0.1:9")).err());
+        }
+    });
+    assert_eq!(client.read(&mut [0; 8]), Err(Errno::ENOTCONN));
+    assert_eq!(told.get(), Some(Errno::ECONNREFUSED));
+}
+
+#[test]
 fn loopback_works_without_a_device() {
     let stack = Rc::new(Stack::new(None).unwrap());
     let polled = stack.clone();
@@ -305,6 +325,21 @@ fn loopback_works_without_a_device() {
     assert!(describe(&stack).starts_with("state absent"));
     pass(12_000);
     assert_eq!(connections(&stack), 0);
+}
+
+#[test]
+fn what_comes_by_loopback_before_a_reader_waits_is_not_missed() {
+    let world = world();
+    let reader = UdpSocket::new(world.server.clone(), false);
+    reader.bind(address("127.0.0.1:53000")).unwrap();
+    let frame = raw::udp(([127, 0, 0, 1], 7), ([127, 0, 0, 1], 53000), b"left over");
+    // As after a burst larger than what is delivered at once.
+    world.server.look(|inner| {
+        let packet = &frame[14..];
+        let device = inner.links.loopback.device;
+        device.transmit(packet.len(), &mut |room| room.copy_from_slice(packet));
+    });
+    assert_eq!(reader.read(&mut [0; 64]), Ok(9));
 }
 
 #[test]

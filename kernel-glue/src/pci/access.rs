@@ -2,7 +2,10 @@
 //! x86 machine with PCI has, QEMU's `microvm,pcie=on` excepted.
 
 use super::configuration::{ConfigurationSpace, Function, HOST_BRIDGE};
-use crate::acpi::{self, ecam::Ecam};
+use crate::acpi::{
+    self,
+    ecam::{BUS, Ecam},
+};
 use crate::arch::port;
 use crate::critical::Guarded;
 use crate::memory;
@@ -27,7 +30,8 @@ impl Access {
 
     /// Uses `place`, unless nothing answers there: firmware may describe what is not.
     fn is_in_memory(place: Option<Ecam>) -> bool {
-        let Some(place) = place.filter(|place| memory::map_device(place.address, place.buses << 20).is_some()) else {
+        let Some(place) = place.filter(|place| memory::map_device(place.address, place.buses * BUS as usize).is_some())
+        else {
             return false;
         };
         // SAFETY: inside the critical section at boot; the reference ends here.
@@ -70,7 +74,8 @@ fn select(function: Function, offset: u8) -> Option<*mut u32> {
 impl ConfigurationSpace for Access {
     fn read(&self, function: Function, offset: u8) -> u32 {
         match select(function, offset) {
-            // SAFETY: inside what `is_in_memory` mapped, and aligned; reading configuration space has no effect on memory.
+            // SAFETY: inside what `is_in_memory` mapped, and aligned, as an Ecam is; reading configuration space has no effect on
+            // memory.
             Some(register) => unsafe { register.read_volatile() },
             // SAFETY: as in `has_ports`, otherwise as above.
             None => unsafe { port::read32(DATA) },

@@ -28,10 +28,12 @@ pub(super) fn run(address: SocketAddr, path: &str, clients: u32, seconds: u32) -
         format!("{seconds}s"),
         format!("http://{address}{path}"),
     );
-    let limit = (seconds + 30).to_string();
+    guard::require(guard::TIED[0], guard::SETPRIV_HINT)?;
+    let bounded = guard::bounded(u64::from(seconds) + 30);
+    let (first, bounded) = (&bounded[0], &bounded[1..]);
     let command = cmd!(
         shell,
-        "timeout {limit} wrk -t1 -c {clients} -d {duration} --latency {url}"
+        "{first} {bounded...} wrk -t1 -c {clients} -d {duration} --latency {url}"
     )
     .quiet();
     let output = command.ignore_stderr().read().map_err(tool("wrk"))?;

@@ -2,7 +2,9 @@
 //! connected to.
 
 use super::bridge::Bridge;
-use super::{ADDRESS, ADDRESS6, BEHIND, ECHO_PORT, FAR, FAR6, LINK_LOCAL, MAC, OTHER_ROUTER};
+use super::web::Web;
+use super::{ADDRESS, ADDRESS6, BEHIND, ECHO_PORT, FAR, FAR6, LINK_LOCAL, MAC, METADATA, METADATA6, OTHER_ROUTER};
+use crate::cloud::Cloud;
 use anyhow::{Context, Result, anyhow};
 use smoltcp::iface::{Config, Interface, Route, SocketHandle, SocketSet};
 use smoltcp::phy::{self, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
@@ -33,6 +35,7 @@ pub struct Host {
     names: SocketHandle,
     echo: Vec<SocketHandle>,
     bridges: Vec<Bridge>,
+    web: Vec<Web>,
     next_port: u16,
     started: Instant,
 }
@@ -56,11 +59,12 @@ impl Host {
         let config = Config::new(HardwareAddress::Ethernet(EthernetAddress(MAC)));
         let mut interface = Interface::new(config, &mut device, Moment::ZERO);
         interface.update_ip_addrs(|addresses| {
-            let own: [(IpAddr, u8); 4] = [
+            let own: [(IpAddr, u8); 5] = [
                 (ADDRESS.into(), 24),
                 (OTHER_ROUTER.into(), 24),
                 (LINK_LOCAL.into(), 64),
                 (ADDRESS6.into(), 64),
+                (METADATA6[0].into(), 64),
             ];
             for (address, prefix) in own {
                 addresses
@@ -71,7 +75,9 @@ impl Host {
         // We stand for every machine of the networks behind our routers.
         interface.set_any_ip(true);
         interface.routes_mut().update(|routes| {
-            let behind: [(IpAddr, u8, IpAddr); 3] = [
+            let behind: [(IpAddr, u8, IpAddr); 5] = [
+                (METADATA.into(), 32, ADDRESS.into()),
+                (METADATA6[1].into(), 128, ADDRESS6.into()),
                 (BEHIND.into(), 24, OTHER_ROUTER.into()),
                 (FAR.into(), 24, ADDRESS.into()),
                 (FAR6.into(), 64, ADDRESS6.into()),
@@ -99,6 +105,7 @@ impl Host {
             names,
             echo,
             bridges: Vec::new(),
+            web: Vec::new(),
             next_port: FIRST_PORT,
             started,
         }
@@ -155,6 +162,17 @@ impl Host {
                 socket.close();
             }
         }
+    }
+
+    /// Answers HTTP requests to any address of ours as `cloud` does; gives the addresses that were asked.
+    pub fn answer_requests(&mut self, cloud: &mut Cloud) -> Vec<IpAddr> {
+        if self.web.is_empty() {
+            self.web
+                .extend((0..SERVED).map(|_| Web::new(self.sockets.add(tcp_socket()))));
+        }
+        let sockets = &mut self.sockets;
+        let asked = |web: &mut Web| web.serve(sockets.get_mut(web.socket), cloud);
+        self.web.iter_mut().filter_map(asked).collect()
     }
 
     /// How many connections from the guest are open.

@@ -13,8 +13,10 @@ pub mod dns;
 pub mod frames;
 mod host;
 pub mod router;
+mod web;
 pub mod world;
 
+use crate::cloud::Cloud;
 use anyhow::{Context, Result};
 use cable::Cable;
 use frames::Heard;
@@ -40,6 +42,12 @@ pub const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 pub const ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 1);
 /// A machine of a network behind us (RFC 3849).
 pub const FAR6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
+/// Where clouds have their metadata services: on no network of ours. And their addresses of IPv6: OpenStack's, on the link, and EC2's.
+pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+pub const METADATA6: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+];
 /// Where a guest may connect to; what it sends comes back.
 pub const ECHO_PORT: u16 = 7;
 
@@ -74,6 +82,10 @@ pub struct Lan {
     pub dns: dns::Server,
     /// Nobody advertises a route without one.
     pub router: Option<router::Router>,
+    /// No port 80 without one.
+    pub cloud: Option<Cloud>,
+    /// The address of each request to it.
+    pub cloud_asked_at: Vec<IpAddr>,
     /// While true, nothing of ours answers anything, as if the cable were cut on our side.
     pub dead: bool,
     /// What the guest sent, the oldest first.
@@ -118,6 +130,8 @@ impl Lan {
             dhcp: None,
             dns: dns::Server::default(),
             router: None,
+            cloud: None,
+            cloud_asked_at: Vec::new(),
             dead: false,
             heard: VecDeque::new(),
         };
@@ -160,6 +174,10 @@ impl Lan {
         }
         let (host, dns) = (&mut self.host, &mut self.dns);
         host.answer_datagrams(|from, question| dns.answer(from, question))?;
+        if let Some(cloud) = &mut self.cloud {
+            let asked = host.answer_requests(cloud);
+            self.cloud_asked_at.extend(asked);
+        }
         host.poll();
         for frame in host.sent() {
             self.cable.send(&frame)?;

@@ -18,7 +18,7 @@ const PORT: u16 = 8080;
 pub struct World {
     pub lan: Lan,
     pub guest: Guest,
-    _payload: NamedTempFile,
+    _payload: Option<NamedTempFile>,
 }
 
 impl World {
@@ -32,13 +32,21 @@ impl World {
         let file = guest::payload(payload.as_bytes());
         let mut launch = Launch::new(image(program));
         launch.payload = Some(file.path().to_owned());
-        launch.deadline = Some(guest::GUEST_DEADLINE);
         launch.kernel_arguments = arguments.to_owned();
+        World {
+            _payload: Some(file),
+            ..World::launched(launch)
+        }
+    }
+
+    /// Any machine.
+    pub fn launched(mut launch: Launch) -> World {
+        launch.deadline = Some(guest::GUEST_DEADLINE);
         let (lan, guest) = Lan::start(launch).unwrap_or_else(|error| panic!("{error:#}"));
         World {
             lan,
             guest,
-            _payload: file,
+            _payload: None,
         }
     }
 

@@ -103,7 +103,7 @@ impl Response<'_> {
 }
 
 /// `number` in decimal digits.
-fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &str {
+pub(super) fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &str {
     let mut at = digits.len();
     loop {
         at -= 1;

@@ -210,6 +210,11 @@ impl<'a> Inbox<'a> {
             .or_else(|| self.collector.members.changed().map(Event::Member))
     }
 
+    /// The domain of this tenant.
+    pub fn domain(&self, tenant: &str) -> Option<&str> {
+        self.collector.tenants.domain(tenant)
+    }
+
     /// The app has it.
     pub fn event_taken(&mut self) {
         if !self.queue.pop() {

@@ -3,7 +3,7 @@
 //! What it sends are whole frames: a client has no address to send from yet, and later knows where its server is.
 
 use super::lease::{Lease, is_host};
-use super::{SECOND, system};
+use super::{SECOND, room_at, system};
 use crate::net::ask::send;
 use crate::net::device::NetworkDevice;
 use crate::net::dhcp_options::REQUESTED;
@@ -19,8 +19,6 @@ const MOST_TRIES: u8 = 4;
 const LEAST_PAUSE: u64 = 60 * SECOND;
 /// The shortest lease that is believed, ns: a server that gives less would be asked without end.
 const SHORTEST_LEASE: u64 = 8 * SECOND;
-/// A device without room is asked again this much later (ns).
-const RETRY: u64 = SECOND / 1000;
 
 pub const SERVER_PORT: u16 = 67;
 pub const CLIENT_PORT: u16 = 68;
@@ -115,15 +113,13 @@ impl Dhcp {
             };
         }
         if !device.can_transmit() {
-            self.due = now + RETRY;
+            self.due = room_at(device, now);
             return ended;
         }
         self.due = match self.phase {
             Phase::Discovering => {
                 self.transaction = system::random() as u32;
-                let pause = (now.saturating_sub(self.since) / SECOND).clamp(1, LONGEST_PAUSE);
-                // Up to a second more, so that machines started together do not ask in step.
-                now + pause * SECOND + u64::from(self.transaction) % SECOND
+                self.after_pause(now)
             }
             Phase::Requesting => {
                 self.tries += 1;
@@ -137,6 +133,13 @@ impl Dhcp {
         };
         self.send(device, now);
         ended
+    }
+
+    /// When to ask again: the longer it has been asked, the later.
+    fn after_pause(&self, now: u64) -> u64 {
+        let pause = (now.saturating_sub(self.since) / SECOND).clamp(1, LONGEST_PAUSE);
+        // Up to a second more, so that machines started together do not ask in step.
+        now + pause * SECOND + u64::from(self.transaction) % SECOND
     }
 
     fn send(&self, device: &dyn NetworkDevice, now: u64) {
@@ -235,7 +238,12 @@ impl Dhcp {
                 *lease = Some(offered);
                 Some(true)
             }
-            (Phase::Requesting | Phase::Bound, NAK) => {
+            // Its server offers what it does not give: asked again at once, it would do so without end.
+            (Phase::Requesting, NAK) => {
+                (self.phase, self.due) = (Phase::Discovering, self.after_pause(now));
+                Some(false)
+            }
+            (Phase::Bound, NAK) => {
                 *self = Dhcp::new(now);
                 Some(lease.take().is_some())
             }

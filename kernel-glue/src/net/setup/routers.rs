@@ -1,6 +1,6 @@
 //! What IPv6 routers advertise: addresses, the way out, the link's MTU (RFC 4861 6.3, RFC 4862 5.5).
 
-use super::{SECOND, is_link_local, link_local};
+use super::{SECOND, is_link_local, link_local, room_at};
 use crate::net::ask::{ICMPV6, NOT_FORWARDED, ask_routers};
 use crate::net::device::NetworkDevice;
 use crate::net::frame::ipv6_address;
@@ -12,8 +12,6 @@ use smoltcp::wire::{Icmpv6Packet, Ipv6Address, Ipv6Cidr};
 /// whoever starts many machines at once does not start them in step.
 const SOLICITATIONS: u8 = 3;
 const INTERVAL: u64 = 4 * SECOND;
-/// A device without room is asked again this much later (ns).
-const RETRY: u64 = SECOND / 1000;
 /// Prefixes that addresses are made of; more are left out.
 pub const MOST_PREFIXES: usize = 2;
 /// RFC 4862 5.5.3 (e): a forged advertisement shortens an address's life to this at most (ns).
@@ -89,7 +87,7 @@ impl Advertised {
                     ask_routers(device, link_local(device.mac_address()));
                     now + INTERVAL
                 }
-                _ => now + RETRY,
+                _ => room_at(device, now),
             };
         }
         let mut ended = self.router.take_if(|router| router.until <= now).is_some();

@@ -85,7 +85,7 @@ impl Socket for TcpSocket {
                 return match (connecting, self.nonblocking.get()) {
                     (true, true) => Err(Errno::EALREADY),
                     (false, _) if !closed => Err(Errno::EISCONN),
-                    _ => self.finish_connect(index),
+                    _ => self.finish_connect(),
                 };
             }
         }
@@ -97,12 +97,16 @@ impl Socket for TcpSocket {
             return Err(Errno::ENETUNREACH);
         }
         let link = reach(&self.stack, &remote.addr)?;
+        // Which may have waited, while another thread was quicker.
+        if !matches!(self.state.get(), State::Fresh) {
+            return Err(Errno::EALREADY);
+        }
         let mut flow = Flow { local: remote, remote };
         let index = self.stack.run(|inner, now| self.start(inner, link, &mut flow, now))?;
         self.state.set(State::Stream(index));
         match self.nonblocking.get() {
             true => Err(Errno::EINPROGRESS),
-            false => self.finish_connect(index),
+            false => self.finish_connect(),
         }
     }
 

@@ -104,6 +104,62 @@ fn an_offer_that_is_not_kept_is_given_up() {
 }
 
 #[test]
+fn a_server_that_refuses_what_it_offers_is_asked_more_and_more_seldom() {
+    let server = Server {
+        refuses: true,
+        ..DHCP_SERVER
+    };
+    let (_machine, asked) = served(server, usize::MAX);
+    pass(60_000);
+    let discoveries = asked
+        .borrow()
+        .iter()
+        .filter(|ask| ask.0 == DhcpMessageType::Discover)
+        .count();
+    assert!((4..=8).contains(&discoveries), "{discoveries} in a minute");
+}
+
+/// A device that was given up.
+struct Dead;
+
+impl NetworkDevice for Dead {
+    fn mac_address(&self) -> [u8; 6] {
+        RAW_MAC
+    }
+    fn mtu(&self) -> usize {
+        1500
+    }
+    fn link_up(&self) -> bool {
+        false
+    }
+    fn receive(&self, _take: &mut dyn FnMut(&[u8])) -> bool {
+        false
+    }
+    fn can_receive(&self) -> bool {
+        false
+    }
+    fn can_transmit(&self) -> bool {
+        false
+    }
+    fn transmit(&self, _length: usize, _fill: &mut dyn FnMut(&mut [u8])) {}
+    fn flush(&self) {}
+    fn arm(&self) -> bool {
+        true
+    }
+    fn disarm(&self) {}
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+}
+
+#[test]
+fn a_device_that_was_given_up_lets_the_machine_sleep() {
+    let stack = Stack::new(Some(&Dead)).unwrap();
+    configure(&stack, "dhcp").unwrap();
+    assert!(stack.deadline() >= system::now() + 1_000_000_000);
+}
+
+#[test]
 fn routes_and_mtu_are_taken() {
     let routes = &[0, 10, 0, 2, 1, 32, 169, 254, 169, 254, 10, 0, 2, 9];
     let (machine, _) = served(

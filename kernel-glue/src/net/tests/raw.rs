@@ -166,6 +166,8 @@ pub struct Server {
     pub mtu: u16,
     /// Seconds.
     pub lease: u32,
+    /// It gives to nobody what it offers.
+    pub refuses: bool,
 }
 
 pub const DHCP_SERVER: Server = Server {
@@ -176,10 +178,11 @@ pub const DHCP_SERVER: Server = Server {
     routes: &[],
     mtu: 1500,
     lease: 3600,
+    refuses: false,
 };
 
 impl Server {
-    /// OFFER for DISCOVER, ACK for REQUEST, nothing for other frames.
+    /// OFFER for DISCOVER, ACK or NAK for REQUEST, nothing for other frames.
     pub fn answer(&self, frame: &[u8]) -> Vec<Vec<u8>> {
         if frame.len() < 42 || frame[12..14] != [8, 0] || frame[23] != 17 || frame[36..38] != [0, 67] {
             return Vec::new();
@@ -191,6 +194,7 @@ impl Server {
         let answer = DhcpRepr {
             message_type: match asked.message_type {
                 DhcpMessageType::Discover => DhcpMessageType::Offer,
+                _ if self.refuses => DhcpMessageType::Nak,
                 _ => DhcpMessageType::Ack,
             },
             client_ip: [0; 4].into(),

@@ -123,6 +123,10 @@ impl ControlPlane for Stratos<'_> {
         self.inbox.event_taken();
     }
 
+    fn domain(&self, tenant: &str) -> Option<&str> {
+        self.inbox.domain(tenant)
+    }
+
     fn note(&mut self, text: &mut Message) -> Option<Level> {
         if let Some(note) = self.notes.pop() {
             return Some(note.write(&self.settings, text));
