@@ -180,11 +180,16 @@ fn figures(lines: &[String], options: &Options) -> Option<String> {
 /// What it said, and how to see it again.
 fn found(target: &Target, status: Option<i32>, lines: &[String]) -> String {
     let mut text = String::new();
-    // New ways through the code are no news here; nor are the fuzzer's own words about what it lacks.
-    let is_news =
-        |line: &&String| !line.starts_with(['#', '\t']) && !line.starts_with("WARNING") && !line.starts_with("INFO");
+    // New ways through the code are no news here; nor are the fuzzer's own words about what it lacks, and its part of a backtrace.
+    let is_news = |line: &&String| {
+        !(line.is_empty() || line.starts_with(['#', '\t']) || line.starts_with("WARNING") || line.starts_with("INFO"))
+    };
+    let mut is_ours = true;
     for line in lines.iter().filter(is_news) {
-        text += &format!("  {line}\n");
+        is_ours = is_ours && !line.contains("rust_fuzzer_test_input") || !line.starts_with(' ');
+        if is_ours {
+            text += &format!("  {line}\n");
+        }
     }
     match status {
         Some(status) => text += &format!("  it ended with status {status}\n"),
