@@ -123,6 +123,17 @@ fn only_what_the_command_needs_is_installed() {
 }
 
 #[test]
+fn a_cxx_compiler_is_installed_for_the_fuzzer_alone() {
+    let world = World::new();
+    world.stub("apt-get", "exit 1");
+    let (status, said, log) = world.run(&["test", "fuzz"]);
+    assert!(status == 1 && log.contains("g++"), "{said} {log}");
+    world.stub("c++", "");
+    let (status, said, log) = world.run(&["test", "fuzz", "--", "--executions", "1000", "mqtt"]);
+    assert_eq!((status, &*log), (0, ""), "{said}");
+}
+
+#[test]
 fn options_may_come_before_what_is_measured() {
     let world = World::new();
     world.stub("qemu-system-x86_64", "");
