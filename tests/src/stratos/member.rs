@@ -3,13 +3,12 @@
 use super::feed::Feed;
 use super::identity::{Brokers, Payload, SECRETS};
 use super::mosquitto::PASSWORD;
-use super::signal;
 use crate::clients::client::Answer;
 use crate::image::image;
 use crate::process::Process;
 use crate::running::Running;
 use crate::target::{Place, TOKEN, figures, manage};
-use crate::{guest, port};
+use crate::{guest, port, signal};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
