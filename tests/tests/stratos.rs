@@ -5,7 +5,7 @@ use cartridge_tests::databridge::Databridge;
 use cartridge_tests::port;
 use cartridge_tests::stratos::golden::{self, ACTIVATED, FILTERS, STARTED, TENANT_REQUEST, TOPOLOGY_REQUEST};
 use cartridge_tests::stratos::identity::{CLUSTER, CLUSTER_INSTANCE, NETWORK_PARTITION, PARTITION};
-use cartridge_tests::stratos::member::{ensure_hidden, loopback};
+use cartridge_tests::stratos::member::{Member, ensure_hidden, loopback};
 use cartridge_tests::stratos::server::{Known, State};
 use cartridge_tests::stratos::story::{MEMBER, STEP, Story, story, tell};
 use cartridge_tests::stratos::topology::Dress;
@@ -209,7 +209,15 @@ fn events(place: Place) -> Result<()> {
             after - before - 1
         );
         ensure!(member.feed.count("stranger-1") == 0, "a stranger");
-        story.leave()?;
+        let artifact = json!({"clusterId": "shop.basket.cluster-1", "repoURL": "http://127.0.0.1:9/basket.zip", "tenantId": "-1234"});
+        platform.publish("instance/notifier/ArtifactUpdatedEvent", artifact.to_string())?;
+        told("basket.zip")?;
+        // The last event is the shutdown with its deadline, and it comes while there is time left.
+        member.hold()?;
+        platform.clean_up(MEMBER)?;
+        told("ShutdownRequested(Instant")?;
+        member.release()?;
+        story.is_gone()?;
         story.was_whole()
     })
 }
@@ -239,6 +247,9 @@ fn healthy(place: Place) -> Result<()> {
         );
         story.activate()?;
         events(4)?;
+        if place != Place::Process {
+            ensure_as_shown(&story.member, &receiver)?;
+        }
         // Without them the platform would take it for dead while it finishes its work.
         story.member.hold()?;
         story.platform.clean_up(MEMBER)?;
@@ -270,6 +281,25 @@ fn healthy(place: Place) -> Result<()> {
         story.platform.settle()?;
         golden::ensure_same(&golden::life(MEMBER), &story.platform.seen())
     })
+}
+
+/// What a machine tells the platform is what its own endpoint shows, but for the moments between.
+fn ensure_as_shown(member: &Member, receiver: &Databridge) -> Result<()> {
+    let figures = member.figures()?;
+    let figure = |name: &str| figures.get(name).copied().with_context(|| format!("no {name}"));
+    let memory = figure("cartridge_memory_used_bytes")? * 100.0 / figure("cartridge_memory_total_bytes")?;
+    // One processor.
+    let load = figure("cartridge_load1")? * 100.0;
+    let events = receiver.events()?;
+    for (kind, shown, leeway) in [("memory_consumption", memory, 5.0), ("load_average", load, 25.0)] {
+        let last = events.iter().rfind(|event| event["health_description"] == kind);
+        let told = last.and_then(|event| event["value"].as_f64()).context(kind)?;
+        ensure!(
+            (told - shown).abs() < leeway,
+            "{kind}: {told} is told, and {shown} shown"
+        );
+    }
+    Ok(())
 }
 
 /// At the most talkative level, through a whole life with a refused password and an artifact's on the way.
