@@ -106,6 +106,12 @@
 //!
 //! The feature `stratos` (on by default) has it in the image.
 //!
+//! # Artifacts
+//!
+//! With the feature `artifacts` the agent fetches the content that the control plane or `REPO_URL` names, checks and unpacks it, and
+//! makes it the current version in one step. `Cartridge::artifacts` gives that version; its folder stays as it is for as long as
+//! the app keeps it. Each new one is also an event, `Event::ArtifactReady`. The details are in docs/artifacts.md.
+//!
 //! # Log
 //!
 //! One JSON object a line, with `ts`, `level`, `from` (`agent` or `app`) and `msg`; life-cycle lines also have

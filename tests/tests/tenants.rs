@@ -19,6 +19,40 @@ fn no_tenant_reaches_the_files_of_another_in_a_machine() {
     isolated(Place::Machine(Machine::Microvm)).unwrap_or_else(|error| panic!("{error:?}"));
 }
 
+#[test]
+fn a_tenant_whose_server_stalls_holds_up_nobody_in_a_process() {
+    stalled(Place::Process).unwrap_or_else(|error| panic!("{error:?}"));
+}
+
+#[test]
+fn a_tenant_whose_server_stalls_holds_up_nobody_in_a_machine() {
+    stalled(Place::Machine(Machine::Microvm)).unwrap_or_else(|error| panic!("{error:?}"));
+}
+
+/// Two servers stall; the third tenant is told of its artifact when both are being waited for.
+fn stalled(place: Place) -> Result<()> {
+    let world = World::begin(place, ",MULTITENANT=true")?;
+    for owner in ["7", "8", "9"] {
+        world
+            .archives
+            .pack(&format!("t{owner}.tgz"), &[("index.html", owner.as_bytes())])?;
+    }
+    for owner in ["7", "8"] {
+        world.update(&format!("held/t{owner}.tgz"), owner)?;
+        world.archives.wait_for(&format!("held/t{owner}.tgz"))?;
+    }
+    world.update("t9.tgz", "9")?;
+    world.wait_for("of tenant 9 is in place as version 1")?;
+    world.ensure_serves("/t/9/", b"9")?;
+    ensure!(world.get("/t/7/")?.status == 404, "what is held came");
+    world.archives.release()?;
+    for owner in ["7", "8"] {
+        world.wait_for(&format!("of tenant {owner} is in place"))?;
+        world.ensure_serves(&format!("/t/{owner}/"), owner.as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Tenants 1 (one.example, as the platform's list says, and known without an event of its own), 7 and 8, and the platform's own at `/`.
 fn isolated(place: Place) -> Result<()> {
     let world = World::begin(place, ",MULTITENANT=true")?;

@@ -160,7 +160,8 @@ pub fn near_miss(key: &str) -> Option<&'static str> {
 }
 
 /// True if the two are the same but for case and one character left out, added, taken for another, or swapped with its
-/// neighbour. What is as short as `DNS` is near too many words for more than a difference in case.
+/// neighbour, after the first: `DB_PASSWORD` is the app's, and no `MB_PASSWORD`. What is as short as `DNS` is near too many words for
+/// more than a difference in case.
 #[inline(never)]
 fn is_near(key: &str, own: &str) -> bool {
     let (mut a, mut b) = (key.as_bytes(), own.as_bytes());
@@ -168,6 +169,9 @@ fn is_near(key: &str, own: &str) -> bool {
         && x.eq_ignore_ascii_case(y)
     {
         (a, b) = (after_x, after_y);
+    }
+    if a.len() == key.len() {
+        return false;
     }
     while let ([before_x @ .., x], [before_y @ .., y]) = (a, b)
         && x.eq_ignore_ascii_case(y)

@@ -67,6 +67,7 @@ fn near_misses_of_the_agents_keys_are_told_from_the_apps_keys() {
         "PORT_MAPPINGS",
         "CARTRIDGE_KEY",
         "LEVEL",
+        "DB_PASSWORD",
         "",
     ] {
         assert_eq!(near_miss(key), None, "{key}");

@@ -8,7 +8,7 @@ use super::tenant::TenantId;
 use super::version::ArtifactVersion;
 use crate::shared::lock;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub struct Store {
     changed: Condvar,
     /// Any version was ever in place.
     has_any: AtomicBool,
+    /// Threads in [`Store::next`].
+    waiting: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -93,6 +95,7 @@ impl Store {
             state: Mutex::default(),
             changed: Condvar::new(),
             has_any: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -160,6 +163,13 @@ impl Store {
 
     /// The next thing to do, waited for until `limit` if there is one. Of those that are due, who has waited longest is first.
     pub fn next(&self, limit: Option<Instant>) -> Option<Work> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let work = self.wait(limit);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        work
+    }
+
+    fn wait(&self, limit: Option<Instant>) -> Option<Work> {
         let mut state = lock(&self.state);
         loop {
             if let Some(old) = state.old.pop() {
@@ -197,14 +207,14 @@ impl Store {
         }
     }
 
-    /// True if an attempt is due that nobody makes.
-    pub fn is_behind(&self) -> bool {
-        let now = Instant::now();
-        let state = lock(&self.state);
-        state
-            .tenants
-            .values()
-            .any(|tenant| !tenant.is_running && tenant.wish.as_ref().is_some_and(|wish| wish.due <= now))
+    /// True if nobody waits in [`Store::next`]: what becomes due now is not begun before somebody comes.
+    pub fn is_alone(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+    }
+
+    /// True while attempts are being made.
+    pub fn is_busy(&self) -> bool {
+        lock(&self.state).tenants.values().any(|tenant| tenant.is_running)
     }
 
     /// An attempt gave this. What is not taken is removed.
@@ -239,6 +249,8 @@ impl Store {
             failed: job.wish.failed + 1,
             due: Instant::now() + pause,
         });
+        // Everyone waits for the first that is due, also when who says this does not come back.
+        self.changed.notify_all();
         Ok(tenant.current.clone())
     }
 

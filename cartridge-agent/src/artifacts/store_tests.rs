@@ -170,3 +170,22 @@ fn a_domain_belongs_to_the_tenant_that_had_it_last() {
     assert_eq!(store.of_domain("b.org"), Some(id("8")));
     assert_eq!(store.of_domain("B.org"), None);
 }
+
+#[test]
+fn a_retry_is_made_by_whoever_waits_when_it_is_due() {
+    let store: &'static Store = Box::leak(Box::new(store()));
+    store.wish(id("7"), location("x"));
+    let first = job(store);
+    assert!(store.is_busy() && store.is_alone());
+    let waiter = std::thread::spawn(|| store.next(Some(Instant::now() + Duration::from_secs(10))));
+    while store.is_alone() {
+        std::thread::yield_now();
+    }
+    assert!(store.fail(&first, Some(Duration::from_millis(20))).is_ok());
+    let began = Instant::now();
+    assert!(matches!(waiter.join().unwrap(), Some(Work::Attempt(_))));
+    assert!(
+        began.elapsed() < Duration::from_secs(9),
+        "only its own limit ended the wait"
+    );
+}

@@ -1,7 +1,7 @@
 //! The threads that fetch artifacts. They have the app's priority: unpacking is work.
 //!
-//! There is one as long as servers are quick, and up to [`WORKERS`] while some are slow, so that one tenant's server cannot keep
-//! the others from their artifacts.
+//! There is one; with several tenants, one more than are at work, up to [`WORKERS`], so that one tenant's slow server does not keep the
+//! others from their artifacts.
 
 use super::download::{Failure, download};
 use super::store::{Job, Store, Taken, Work};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Threads at most.
 const WORKERS: usize = 4;
-/// How long a thread that was started beside the first waits for more to do.
+/// How long a thread that was started beside the first stays when nothing is going on.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of stack of each thread: the tables of inflate (43 KiB) pass over it, without optimisation several times. What is not
 /// touched takes no memory.
@@ -45,15 +45,19 @@ pub fn start(shared: &'static Shared, store: &'static Store) {
 }
 
 fn work(shared: &'static Shared, store: &'static Store, is_first: bool) {
-    while let Some(work) = store.next((!is_first).then(|| Instant::now() + PATIENCE)) {
-        match work {
-            Work::LetGo(version) => drop(version),
-            Work::Attempt(job) => {
-                if store.is_behind() {
+    loop {
+        match store.next((!is_first).then(|| Instant::now() + PATIENCE)) {
+            Some(Work::LetGo(version)) => drop(version),
+            Some(Work::Attempt(job)) => {
+                // Someone has to be there for the next tenant. (Whoever tells of one has the agent's priority: a thread
+                // started there would have it, too.)
+                if store.settings.is_multitenant && store.is_alone() {
                     start(shared, store);
                 }
                 attempt(shared, store, &job);
             }
+            None if store.is_busy() => {}
+            None => break,
         }
     }
     RUNNING.fetch_sub(1, Ordering::Relaxed);

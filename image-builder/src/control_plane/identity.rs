@@ -1,6 +1,7 @@
 //! Who the member is: the launch parameters that a platform would have written, and the payload that results.
 
 use cartridge_agent_core::parameters::{Parameters, SIZE_LIMIT};
+use cartridge_agent_core::payload;
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
 
@@ -46,9 +47,11 @@ pub struct Identity {
 impl Identity {
     /// What the payload says, then the manifest's defaults, then names that tell what they are.
     pub fn new(defaults: &[u8], payload: &[u8], ports: &[u16], address: &str) -> Self {
-        let given = Given::new(defaults, payload);
-        let name = given.get("CARTRIDGE_NAME").unwrap_or_else(|| "cartridge".into());
-        let or = |key: &str, default: String| given.get(key).unwrap_or(default);
+        let mut text = payload.to_vec();
+        let length = payload::read(&mut text).unwrap_or(0);
+        let given = Parameters::new(defaults, &text[..length]);
+        let name = given.get("CARTRIDGE_NAME").unwrap_or("cartridge").to_owned();
+        let or = |key: &str, default: String| given.get(key).map_or(default, String::from);
         Self {
             application: or("APPLICATION_ID", "local-application".into()),
             service: or("SERVICE_NAME", name.clone()),
@@ -69,7 +72,7 @@ impl Identity {
     /// `broker` and `cep` for the member.
     pub fn payload(&self, payload: &[u8], broker: SocketAddr, cep: SocketAddr) -> Vec<u8> {
         // The agent tells what is wrong with such a payload.
-        if payload.len() > SIZE_LIMIT {
+        if payload.len() > SIZE_LIMIT || payload::read(&mut payload.to_vec()).is_err() {
             return payload.into();
         }
         let (host, port) = (broker.ip().to_string(), broker.port().to_string());
@@ -96,34 +99,8 @@ impl Identity {
     }
 }
 
-/// Launch parameters as text or as a JSON object.
-struct Given<'a> {
-    text: Parameters<'a>,
-    object: Map<String, Value>,
-}
-
-impl<'a> Given<'a> {
-    fn new(defaults: &'a [u8], payload: &'a [u8]) -> Self {
-        let object = object(payload);
-        let payload = if object.is_some() { b"" } else { payload };
-        Self {
-            text: Parameters::new(defaults, payload),
-            object: object.unwrap_or_default(),
-        }
-    }
-
-    fn get(&self, key: &str) -> Option<String> {
-        let value = match self.object.get(key) {
-            Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
-            Some(Value::Number(number)) => Some(number.to_string()),
-            Some(Value::Bool(value)) => Some(value.to_string()),
-            _ => None,
-        };
-        value.or_else(|| self.text.get(key).map(String::from))
-    }
-}
-
 fn object(payload: &[u8]) -> Option<Map<String, Value>> {
+    let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
     let start = payload.trim_ascii_start().starts_with(b"{");
     start.then(|| serde_json::from_slice(payload).ok()).flatten()
 }
@@ -133,7 +110,11 @@ fn with_members(mut object: Map<String, Value>, own: &[(&str, &str)]) -> Vec<u8>
         object.remove(key);
     }
     for (key, value) in own {
-        object.entry(*key).or_insert_with(|| Value::from(*value));
+        let given = object.get(*key);
+        // Without a value, as `null` and nothing are in text.
+        if given.is_none_or(|given| given.is_null() || given == "" || given == "null") {
+            object.insert((*key).into(), (*value).into());
+        }
     }
     Value::Object(object).to_string().into_bytes()
 }
@@ -207,17 +188,20 @@ mod tests {
 
     #[test]
     fn a_payload_in_json_stays_json() {
-        let payload = br#" {"MEMBER_ID":"m7","TENANT_ID":5,"MB_IP":"elsewhere","nested":{"a":1}}"#;
+        let payload = br#" {"MEMBER_ID":"m7","TENANT_ID":5,"MB_IP":"elsewhere","CLUSTER_ID":null,"nested":{"a":1}}"#;
         let value: Value = serde_json::from_slice(&merged(payload)).unwrap();
         assert_eq!(value["MEMBER_ID"], "m7");
         assert_eq!(value["MB_IP"], "10.0.2.2");
+        assert_eq!(value["CLUSTER_ID"], "hello.local.domain");
         assert_eq!(value["nested"]["a"], 1);
         assert_eq!(Identity::new(DEFAULTS, payload, &[], "x").tenant, "5");
     }
 
     #[test]
-    fn a_payload_past_the_limit_is_left_for_the_agent_to_refuse() {
+    fn a_payload_that_the_agent_will_not_take_is_left_for_it_to_refuse() {
         let large = vec![b'x'; SIZE_LIMIT + 1];
         assert_eq!(merged(&large), large);
+        let script = b"#!/bin/sh\necho a=b\n";
+        assert_eq!(merged(script), script);
     }
 }
