@@ -5,7 +5,7 @@ use super::member::{Member, Setup};
 use super::mosquitto::Broker;
 use super::platform::Platform;
 use super::server::{Known, State};
-use crate::target::Place;
+use crate::target::{Place, STATES};
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 
@@ -15,15 +15,6 @@ pub const MEMBER: &str = "shop.basket.cluster-1.basket-7d1c";
 pub const STEP: Duration = Duration::from_secs(30);
 /// Lines of the broker's log that a report shows.
 const TAIL: usize = 60;
-const STATES: [&str; 7] = [
-    "Created",
-    "Initialized",
-    "Starting",
-    "Active",
-    "In_Maintenance",
-    "ReadyToShutDown",
-    "Terminated",
-];
 
 pub struct Story {
     pub broker: Broker,
