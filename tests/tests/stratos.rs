@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 use cartridge_tests::databridge::Databridge;
+use cartridge_tests::in_both;
 use cartridge_tests::port;
 use cartridge_tests::stratos::golden::{self, ACTIVATED, FILTERS, STARTED, TENANT_REQUEST, TOPOLOGY_REQUEST};
 use cartridge_tests::stratos::identity::{CLUSTER, CLUSTER_INSTANCE, NETWORK_PARTITION, PARTITION};
-use cartridge_tests::stratos::member::{Setup, ensure_hidden, loopback};
+use cartridge_tests::stratos::member::{Member, Setup, ensure_hidden};
 use cartridge_tests::stratos::server::{Known, State};
 use cartridge_tests::stratos::story::{MEMBER, STEP, Story, story, tell};
 use cartridge_tests::stratos::topology::Dress;
@@ -19,36 +20,22 @@ const MICROVM: Place = Place::Machine(Machine::Microvm);
 /// A machine with a power button.
 const Q35: Place = Place::Machine(Machine::Q35);
 
-/// Names the test twice: once for the process, once for the virtual machine.
-macro_rules! in_both {
-    ($($story:ident: $process:ident, $machine:ident = $place:expr;)*) => {$(
-        #[test]
-        fn $process() {
-            $story(Place::Process).unwrap_or_else(|error| panic!("{error:?}"));
-        }
-        #[test]
-        fn $machine() {
-            $story($place).unwrap_or_else(|error| panic!("{error:?}"));
-        }
-    )*};
-}
-
 in_both! {
-    life: a_process_lives_the_golden_life, a_machine_lives_the_golden_life = MICROVM;
-    bare_life: a_process_without_optional_identifiers_says_null, a_machine_without_optional_identifiers_says_null = MICROVM;
+    life: a_process_lives_the_golden_life, a_machine_lives_the_golden_life;
+    bare_life: a_process_without_optional_identifiers_says_null, a_machine_without_optional_identifiers_says_null;
     restarted: a_restarted_process_is_accepted_in_every_later_state,
-        a_restarted_machine_is_accepted_in_every_later_state = MICROVM;
+        a_restarted_machine_is_accepted_in_every_later_state;
     cluster: a_process_leaves_with_its_cluster_and_not_with_another,
-        a_machine_leaves_with_its_cluster_and_not_with_another = MICROVM;
+        a_machine_leaves_with_its_cluster_and_not_with_another;
     stopped_from_below: the_platform_hears_of_a_process_that_is_stopped_by_sigterm,
         the_platform_hears_of_a_machine_that_is_stopped_by_its_power_button = Q35;
-    events: the_app_of_a_process_hears_of_members_and_tenants, the_app_of_a_machine_hears_of_members_and_tenants = MICROVM;
+    events: the_app_of_a_process_hears_of_members_and_tenants, the_app_of_a_machine_hears_of_members_and_tenants;
     healthy: a_process_sends_health_statistics_from_active_to_its_end,
-        a_machine_sends_health_statistics_from_active_to_its_end = MICROVM;
-    secrets: a_process_shows_no_secret, a_machine_shows_no_secret = MICROVM;
-    mistaken: a_process_that_panics_shows_no_secret, the_fault_report_of_a_machine_shows_no_secret = MICROVM;
-    soon: a_process_is_activated_within_50_ms_of_its_open_port, a_machine_is_activated_within_50_ms_of_its_open_port = MICROVM;
-    heap: a_process_reads_a_topology_of_1_mb_in_256_kib, a_machine_reads_a_topology_of_1_mb_in_256_kib = MICROVM;
+        a_machine_sends_health_statistics_from_active_to_its_end;
+    secrets: a_process_shows_no_secret, a_machine_shows_no_secret;
+    mistaken: a_process_that_panics_shows_no_secret, the_fault_report_of_a_machine_shows_no_secret;
+    soon: a_process_is_activated_within_50_ms_of_its_open_port, a_machine_is_activated_within_50_ms_of_its_open_port;
+    heap: a_process_reads_a_topology_of_1_mb_in_256_kib, a_machine_reads_a_topology_of_1_mb_in_256_kib;
 }
 
 /// Sections 1.2 and 1.3 of the protocol's facts, step by step.
@@ -213,7 +200,15 @@ fn events(place: Place) -> Result<()> {
             after - before - 1
         );
         ensure!(member.feed.count("stranger-1") == 0, "a stranger");
-        story.leave()?;
+        let artifact = json!({"clusterId": "shop.basket.cluster-1", "repoURL": "http://127.0.0.1:9/basket.zip", "tenantId": "-1234"});
+        platform.publish("instance/notifier/ArtifactUpdatedEvent", artifact.to_string())?;
+        told("basket.zip")?;
+        // The last event is the shutdown with its deadline, and it comes while there is time left.
+        member.hold()?;
+        platform.clean_up(MEMBER)?;
+        told("ShutdownRequested(Instant")?;
+        member.release()?;
+        story.is_gone()?;
         story.was_whole()
     })
 }
@@ -227,7 +222,7 @@ fn healthy(place: Place) -> Result<()> {
         setup.parameters = format!(
             ",CEP_IP={},CEP_PORT={},thrift.server.admin.username=stats,thrift.server.admin.password={PASSWORD},\
              stats.notifier.interval=1,LOG_LEVEL=trace,DRAIN_SECONDS=60",
-            loopback(place),
+            place.loopback(),
             receiver.port()
         );
     })?;
@@ -243,6 +238,9 @@ fn healthy(place: Place) -> Result<()> {
         );
         story.activate()?;
         events(4)?;
+        if place != Place::Process {
+            ensure_as_shown(&story.member, &receiver)?;
+        }
         // Without them the platform would take it for dead while it finishes its work.
         story.member.hold()?;
         story.platform.clean_up(MEMBER)?;
@@ -274,6 +272,25 @@ fn healthy(place: Place) -> Result<()> {
         story.platform.settle()?;
         golden::ensure_same(&golden::life(MEMBER), &story.platform.seen())
     })
+}
+
+/// What a machine tells the platform is what its own endpoint shows, but for the moments between.
+fn ensure_as_shown(member: &Member, receiver: &Databridge) -> Result<()> {
+    let figures = member.figures()?;
+    let figure = |name: &str| figures.get(name).copied().with_context(|| format!("no {name}"));
+    let memory = figure("cartridge_memory_used_bytes")? * 100.0 / figure("cartridge_memory_total_bytes")?;
+    // One processor.
+    let load = figure("cartridge_load1")? * 100.0;
+    let events = receiver.events()?;
+    for (kind, shown, leeway) in [("memory_consumption", memory, 5.0), ("load_average", load, 25.0)] {
+        let last = events.iter().rfind(|event| event["health_description"] == kind);
+        let told = last.and_then(|event| event["value"].as_f64()).context(kind)?;
+        ensure!(
+            (told - shown).abs() < leeway,
+            "{kind}: {told} is told, and {shown} shown"
+        );
+    }
+    Ok(())
 }
 
 /// At the most talkative level, through a whole life with a refused password and an artifact's on the way.

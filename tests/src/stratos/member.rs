@@ -3,13 +3,12 @@
 use super::feed::Feed;
 use super::identity::{Brokers, Payload, SECRETS};
 use super::mosquitto::PASSWORD;
-use super::signal;
 use crate::clients::client::Answer;
 use crate::image::image;
 use crate::process::Process;
 use crate::running::Running;
 use crate::target::{Place, TOKEN, figures, manage};
-use crate::{guest, port};
+use crate::{guest, port, signal};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -64,12 +63,7 @@ impl Setup {
     }
 
     fn payload(&self, rest: &str) -> NamedTempFile {
-        // QEMU's user network shows the host's loopback at this address.
-        let host = if self.place == Place::Process {
-            "127.0.0.1"
-        } else {
-            "10.0.2.2"
-        };
+        let host = self.place.loopback();
         let brokers = match self.brokers[..] {
             [port] => Brokers::One(host.into(), port),
             ref ports => Brokers::List(ports.iter().map(|port| (host.into(), *port)).collect()),
@@ -127,14 +121,6 @@ impl Setup {
         let address = |port| guest.address(port).map_err(|error| anyhow!("{error}"));
         let (control, management) = (address(CONTROL_PORT)?, address(MANAGEMENT_PORT)?);
         Ok((Running::Guest(guest), control, management, payload))
-    }
-}
-
-/// Where a member finds servers of this host's loopback: QEMU's user network shows it at an address of its own.
-pub fn loopback(place: Place) -> &'static str {
-    match place {
-        Place::Process => "127.0.0.1",
-        Place::Machine(_) => "10.0.2.2",
     }
 }
 

@@ -1,8 +1,7 @@
 //! A mosquitto of a test's own: on a free port of the loopback, with users and with sessions that outlive a crash.
 
-use super::signal;
 use super::witness::Witness;
-use crate::port;
+use crate::{port, signal};
 use anyhow::{Context, Result, ensure};
 use qemu::guard;
 use std::fs;

@@ -5,7 +5,7 @@ use super::member::{Member, Setup};
 use super::mosquitto::Broker;
 use super::platform::Platform;
 use super::server::{Known, State};
-use crate::target::Place;
+use crate::target::{Place, STATES};
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 
@@ -19,15 +19,6 @@ const OUTAGES: [&str; 3] = ["has ended the connection", "cannot be reached", "do
 const ATTEMPTS: usize = 6;
 /// Lines of the broker's log that a report shows.
 const TAIL: usize = 60;
-const STATES: [&str; 7] = [
-    "Created",
-    "Initialized",
-    "Starting",
-    "Active",
-    "In_Maintenance",
-    "ReadyToShutDown",
-    "Terminated",
-];
 
 pub struct Story {
     pub broker: Broker,
