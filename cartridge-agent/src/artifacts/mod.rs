@@ -4,11 +4,11 @@
 //! (REPO_URL). It is fetched over HTTP ([`download`]), checked against its digest, unpacked into a folder of its own ([`archive`]), and only
 //! then becomes the current one, all at once ([`store`]). What fails on the way leaves the version in use untouched.
 
-mod archive;
-mod decrypt;
+pub(crate) mod archive;
+pub(crate) mod decrypt;
 mod digest;
 mod download;
-mod location;
+pub(crate) mod location;
 mod settings;
 mod store;
 mod tenant;
