@@ -62,14 +62,9 @@ impl Archives {
         Ok(archives)
     }
 
-    /// The URL of `path` as seen from a place: QEMU's user network shows the host's loopback at 10.0.2.2.
+    /// The URL of `path` as seen from a place.
     pub fn url(&self, place: Place, path: &str) -> String {
-        let host = if place == Place::Process {
-            "127.0.0.1"
-        } else {
-            "10.0.2.2"
-        };
-        format!("http://{host}:{}/{path}", self.port)
+        format!("http://{}:{}/{path}", place.loopback(), self.port)
     }
 
     /// Packs these files as a forge does, into the folder `repo-main`, and gives the SHA-256 of the archive. `name` tells the

@@ -41,14 +41,9 @@ impl World {
         let broker = Broker::start()?;
         let platform = Platform::start(&broker, vec![Known::own(MEMBER, State::Initialized)]);
         platform.wait_ready()?;
-        let host = if place == Place::Process {
-            "127.0.0.1"
-        } else {
-            "10.0.2.2"
-        };
         let payload = Payload {
             member: MEMBER.into(),
-            brokers: Brokers::One(host.into(), broker.port),
+            brokers: Brokers::One(place.loopback().into(), broker.port),
             password: mosquitto::PASSWORD.into(),
             is_bare: false,
         };

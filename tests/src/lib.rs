@@ -14,6 +14,7 @@ pub mod process;
 pub mod prometheus;
 pub mod request;
 pub mod running;
+pub mod signal;
 pub mod stratos;
 pub mod target;
 pub mod wire;

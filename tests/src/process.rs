@@ -1,6 +1,7 @@
 //! An app as a Linux process, started by `cartridge dev`: the control to the same app in a virtual machine.
 
 use crate::image::{cartridge, workspace};
+use crate::signal;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -89,15 +90,7 @@ impl Process {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) -> Result<()> {
-        let mut kill = Command::new("kill");
-        let status = kill
-            .args(["-TERM", &self.child.id().to_string()])
-            .status()
-            .context("kill")?;
-        if !status.success() {
-            bail!("{kill:?}: {status}");
-        }
-        Ok(())
+        signal::send("TERM", self.child.id())
     }
 
     /// Waits for the end, and for the last line.

@@ -19,6 +19,16 @@ use tempfile::NamedTempFile;
 pub const TOKEN: &str = "a-token-for-tests-0123456789";
 /// The endpoint's port inside a virtual machine.
 const MANAGEMENT_PORT: u16 = 9100;
+/// The states of a whole life, as the agent's log names them.
+pub const STATES: [&str; 7] = [
+    "Created",
+    "Initialized",
+    "Starting",
+    "Active",
+    "In_Maintenance",
+    "ReadyToShutDown",
+    "Terminated",
+];
 /// Until Active. A process may have to be compiled first.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 /// Longest that a target lives.
@@ -36,6 +46,34 @@ pub enum App {
 pub enum Place {
     Process,
     Machine(Machine),
+}
+
+impl Place {
+    /// Where a program there finds servers of this host's loopback: QEMU's user network shows it at an address of its own.
+    pub fn loopback(self) -> &'static str {
+        match self {
+            Place::Process => "127.0.0.1",
+            Place::Machine(_) => "10.0.2.2",
+        }
+    }
+}
+
+/// Names tests twice: `STORY: TEST AS PROCESS, TEST AS MACHINE;` where the story is a `fn(Place) -> anyhow::Result<()>`. The machine
+/// is a microvm, or what is added as `= PLACE`.
+#[macro_export]
+macro_rules! in_both {
+    (@place) => { $crate::target::Place::Machine(::qemu::Machine::Microvm) };
+    (@place $place:expr) => { $place };
+    ($($story:ident: $process:ident, $machine:ident $(= $place:expr)?;)*) => {$(
+        #[test]
+        fn $process() {
+            $story($crate::target::Place::Process).unwrap_or_else(|error| panic!("{error:?}"));
+        }
+        #[test]
+        fn $machine() {
+            $story($crate::in_both!(@place $($place)?)).unwrap_or_else(|error| panic!("{error:?}"));
+        }
+    )*};
 }
 
 pub struct Target {

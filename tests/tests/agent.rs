@@ -2,56 +2,28 @@
 
 use anyhow::{Context, Result, ensure};
 use cartridge_tests::clients::slow;
-use cartridge_tests::prometheus;
-use cartridge_tests::target::{App, Place, TOKEN, Target, manage};
+use cartridge_tests::target::{App, Place, STATES, TOKEN, Target, manage};
+use cartridge_tests::{in_both, prometheus};
 use qemu::Machine;
 use std::time::{Duration, Instant};
 
 /// An ordered stop with nothing in flight.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
-const STATES: [&str; 7] = [
-    "Created",
-    "Initialized",
-    "Starting",
-    "Active",
-    "In_Maintenance",
-    "ReadyToShutDown",
-    "Terminated",
-];
-const MICROVM: Place = Place::Machine(Machine::Microvm);
 const Q35: Place = Place::Machine(Machine::Q35);
 
-/// Names the test twice: once for the process, once for the virtual machine.
-macro_rules! in_both {
-    ($($story:ident: $process:ident, $machine:ident = $place:expr;)*) => {$(
-        #[test]
-        fn $process() {
-            tell($story, Place::Process);
-        }
-        #[test]
-        fn $machine() {
-            tell($story, $place);
-        }
-    )*};
-}
-
 in_both! {
-    pages: every_page_answers_in_a_process, every_page_answers_in_a_machine = MICROVM;
+    pages: every_page_answers_in_a_process, every_page_answers_in_a_machine;
     strangers: nobody_without_the_token_learns_anything_in_a_process,
-        nobody_without_the_token_learns_anything_in_a_machine = MICROVM;
+        nobody_without_the_token_learns_anything_in_a_machine;
     secrets: no_page_and_no_log_line_shows_a_secret_of_a_process,
-        no_page_and_no_log_line_shows_a_secret_of_a_machine = MICROVM;
+        no_page_and_no_log_line_shows_a_secret_of_a_machine;
     without_a_token: there_is_no_endpoint_without_a_token_in_a_process,
-        there_is_no_endpoint_without_a_token_in_a_machine = MICROVM;
+        there_is_no_endpoint_without_a_token_in_a_machine;
     asked_by_post: states_come_in_order_until_a_stop_is_posted_to_a_process,
-        states_come_in_order_until_a_stop_is_posted_to_a_machine = MICROVM;
+        states_come_in_order_until_a_stop_is_posted_to_a_machine;
     asked_by_the_platform: sigterm_stops_a_process_in_order, the_power_button_stops_a_machine_in_order = Q35;
-    drained: answers_in_flight_are_finished_by_a_process, answers_in_flight_are_finished_by_a_machine = MICROVM;
-    cut_off: a_drain_ends_at_its_deadline_in_a_process, a_drain_ends_at_its_deadline_in_a_machine = MICROVM;
-}
-
-fn tell(story: fn(Place) -> Result<()>, place: Place) {
-    story(place).unwrap_or_else(|error| panic!("{place:?}: {error:#}"));
+    drained: answers_in_flight_are_finished_by_a_process, answers_in_flight_are_finished_by_a_machine;
+    cut_off: a_drain_ends_at_its_deadline_in_a_process, a_drain_ends_at_its_deadline_in_a_machine;
 }
 
 /// Starts the app, runs `check`, and adds the command and the console's end to an error.

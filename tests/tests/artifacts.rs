@@ -5,30 +5,14 @@ use cartridge_tests::archives::{self, Archives, PASSWORD, USER};
 use cartridge_tests::clients::client::Client;
 use cartridge_tests::clients::site;
 use cartridge_tests::generic::{MEMBER, STEP, World, get, update};
+use cartridge_tests::in_both;
 use cartridge_tests::stratos::golden::STARTED;
 use cartridge_tests::stratos::server::State;
 use cartridge_tests::target::{App, Place, Target};
-use qemu::Machine;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const MICROVM: Place = Place::Machine(Machine::Microvm);
-
-/// Names the test twice: once for the process, once for the virtual machine.
-macro_rules! in_both {
-    ($($story:ident: $process:ident, $machine:ident;)*) => {$(
-        #[test]
-        fn $process() {
-            $story(Place::Process).unwrap_or_else(|error| panic!("{error:?}"));
-        }
-        #[test]
-        fn $machine() {
-            $story(MICROVM).unwrap_or_else(|error| panic!("{error:?}"));
-        }
-    )*};
-}
 
 in_both! {
     at_boot: a_process_is_active_when_its_artifact_is_in_place, a_machine_is_active_when_its_artifact_is_in_place;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use cartridge_tests::guest::{self, launch, payload, serves, start, start_ready, wait_for};
 use cartridge_tests::image::{cartridge, image, workspace};
-use cartridge_tests::port;
+use cartridge_tests::{port, signal};
 use qemu::process::{child_of, is_alive};
 use qemu::{Firmware, Launch, Machine, NetworkCard};
 
@@ -170,10 +170,7 @@ impl Run {
     }
 
     fn signal(&self, name: &str) {
-        let status = Command::new("sh")
-            .args(["-c", &format!("kill -{name} {}", self.cartridge.id())])
-            .status();
-        assert!(status.expect("sh starts").success());
+        signal::send(name, self.cartridge.id()).unwrap();
     }
 
     /// Waits for both to be gone.

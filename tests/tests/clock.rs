@@ -1,10 +1,10 @@
 //! Time in a machine passes as it does outside, whatever else its host has to do.
 
 use anyhow::ensure;
+use cartridge_tests::signal;
 use cartridge_tests::wire::dhcp;
 use cartridge_tests::wire::world::{LIMIT, ensure_answer, ensure_network, on_dhcp};
 use qemu::Guest;
-use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,13 +28,13 @@ impl Stalls {
 
     fn of(guest: &Guest) -> Stalls {
         let (stop, stopped) = mpsc::channel();
-        let pid = guest.pid().to_string();
-        let signal = move |name: &str| Command::new("kill").args([name, &pid]).status();
+        let pid = guest.pid();
+        let signal = move |name: &str| signal::send(name, pid);
         let thread = thread::spawn(move || {
             loop {
-                let _ = signal("-STOP");
+                let _ = signal("STOP");
                 let _ = stopped.recv_timeout(Stalls::STOPPED);
-                let _ = signal("-CONT");
+                let _ = signal("CONT");
                 if stopped.recv_timeout(Stalls::RUNNING) != Err(mpsc::RecvTimeoutError::Timeout) {
                     break;
                 }

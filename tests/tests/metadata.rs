@@ -1,12 +1,14 @@
 //! The payload and the instance's data from a metadata service, in a machine and a process alike, and what that service may do badly.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use cartridge_tests::cloud::server::Server;
 use cartridge_tests::cloud::{Cloud, EC2, EC2_ID, Fault, HOSTNAME, ID, Kind, OPENSTACK, SEED, ZONE, instance};
-use cartridge_tests::guest;
 use cartridge_tests::image::image;
 use cartridge_tests::process::Process;
-use qemu::{Guest, Machine};
+use cartridge_tests::running::Running;
+use cartridge_tests::target::Place;
+use cartridge_tests::{guest, in_both, port};
+use qemu::Machine;
 use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 
@@ -15,66 +17,40 @@ const APP: &str = "tests/cartridges/instance";
 const LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
-/// The app as a process or in a machine, behind one face.
-enum Member {
-    Process(
-        Process,
-        #[expect(dead_code, reason = "kept as long as the member")] NamedTempFile,
-    ),
-    Guest(
-        Box<Guest>,
-        #[expect(dead_code, reason = "kept as long as the member")] NamedTempFile,
-    ),
-}
+/// A machine with a power button.
+const Q35: Place = Place::Machine(Machine::Q35);
 
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    Process,
-    Machine,
-}
-
-impl Place {
-    /// Where the host's loopback is from there.
-    fn host(self) -> &'static str {
-        match self {
-            Place::Process => "127.0.0.1",
-            Place::Machine => "10.0.2.2",
-        }
-    }
+struct Member {
+    running: Running,
+    _payload: NamedTempFile,
 }
 
 impl Member {
     /// Starts it with a payload that names the service at `port` of the host.
     fn start(place: Place, service: &str, port: u16, more: &str) -> Result<Member> {
-        let host = if place == Place::Process {
-            "127.0.0.1"
-        } else {
-            "10.0.2.2"
-        };
+        let host = place.loopback();
         let payload = guest::payload(format!("METADATA={service},METADATA_ADDRESS={host}:{port}{more}").as_bytes());
         Member::with(place, payload)
     }
 
     fn with(place: Place, payload: NamedTempFile) -> Result<Member> {
-        if place == Place::Process {
-            return Ok(Member::Process(Process::start(APP, Some(payload.path()))?, payload));
-        }
-        let mut launch = guest::launch(&image(APP));
-        // It has a power button.
-        launch.machine = Machine::Q35;
-        launch.payload = Some(payload.path().into());
-        let guest = launch.start().map_err(|error| anyhow::anyhow!("{error}"))?;
-        Ok(Member::Guest(Box::new(guest), payload))
+        let running = match place {
+            Place::Process => Running::Process(Process::start(APP, Some(payload.path()))?),
+            Place::Machine(machine) => {
+                let mut launch = guest::launch(&image(APP));
+                launch.machine = machine;
+                launch.payload = Some(payload.path().into());
+                Running::Guest(launch.start().map_err(|error| anyhow::anyhow!("{error}"))?)
+            }
+        };
+        Ok(Member {
+            running,
+            _payload: payload,
+        })
     }
 
     fn wait_for(&self, text: &str) -> Result<String> {
-        match self {
-            Member::Process(process, _) => process.wait_for(text, LIMIT),
-            Member::Guest(guest, _) => guest
-                .wait_for(text, LIMIT, |line| line.contains(text))
-                .map(|line| line.text)
-                .map_err(|error| anyhow::anyhow!("{error}")),
-        }
+        self.running.wait_for(text, LIMIT)
     }
 
     /// Everything it has said, once the app has said all and the member is Active.
@@ -85,64 +61,38 @@ impl Member {
     }
 
     fn console(&self) -> String {
-        match self {
-            Member::Process(process, _) => process.console().join("\n"),
-            Member::Guest(guest, _) => guest.console(),
-        }
+        self.running.console().join("\n")
     }
 
     fn stop(&mut self) -> Result<i32> {
-        match self {
-            Member::Process(process, _) => {
-                process.terminate()?;
-                process.wait(STOP_LIMIT)?.code().context("ended by a signal")
-            }
-            Member::Guest(guest, _) => {
-                guest.powerdown().map_err(|error| anyhow::anyhow!("{error}"))?;
-                let exit = guest.wait(STOP_LIMIT).map_err(|error| anyhow::anyhow!("{error}"))?;
-                exit.status.with_context(|| exit.describe())
-            }
-        }
+        self.running.ask_to_stop()?;
+        self.running.wait(STOP_LIMIT)
     }
 }
 
-/// Names the test twice: once for the process, once for the virtual machine.
-macro_rules! in_both {
-    ($($story:ident: $process:ident, $machine:ident;)*) => {$(
-        #[test]
-        fn $process() {
-            $story(Place::Process).unwrap_or_else(|error| panic!("{error:#}"));
-        }
-        #[test]
-        fn $machine() {
-            $story(Place::Machine).unwrap_or_else(|error| panic!("{error:#}"));
-        }
-    )*};
-}
-
 in_both! {
-    openstack: openstack_gives_payload_and_instance_in_a_process, openstack_gives_payload_and_instance_in_a_machine;
-    tokens: ec2_is_asked_with_a_token_in_a_process, ec2_is_asked_with_a_token_in_a_machine;
+    openstack: openstack_gives_payload_and_instance_in_a_process, openstack_gives_payload_and_instance_in_a_machine = Q35;
+    tokens: ec2_is_asked_with_a_token_in_a_process, ec2_is_asked_with_a_token_in_a_machine = Q35;
     version_1: without_a_route_to_a_token_version_1_is_used_in_a_process,
-        without_a_route_to_a_token_version_1_is_used_in_a_machine;
+        without_a_route_to_a_token_version_1_is_used_in_a_machine = Q35;
     forbidden: what_is_forbidden_is_not_tried_by_version_1_in_a_process,
-        what_is_forbidden_is_not_tried_by_version_1_in_a_machine;
-    no_user_data: no_user_data_is_an_empty_payload_in_a_process, no_user_data_is_an_empty_payload_in_a_machine;
-    json: user_data_may_be_json_in_a_process, user_data_may_be_json_in_a_machine;
+        what_is_forbidden_is_not_tried_by_version_1_in_a_machine = Q35;
+    no_user_data: no_user_data_is_an_empty_payload_in_a_process, no_user_data_is_an_empty_payload_in_a_machine = Q35;
+    json: user_data_may_be_json_in_a_process, user_data_may_be_json_in_a_machine = Q35;
     other_forms: user_data_for_other_guests_is_one_clear_line_in_a_process,
-        user_data_for_other_guests_is_one_clear_line_in_a_machine;
+        user_data_for_other_guests_is_one_clear_line_in_a_machine = Q35;
     errors: a_service_with_errors_is_asked_again_until_the_deadline_in_a_process,
-        a_service_with_errors_is_asked_again_until_the_deadline_in_a_machine;
+        a_service_with_errors_is_asked_again_until_the_deadline_in_a_machine = Q35;
     recovers: a_service_that_recovers_gives_the_payload_in_a_process,
-        a_service_that_recovers_gives_the_payload_in_a_machine;
+        a_service_that_recovers_gives_the_payload_in_a_machine = Q35;
     late: a_service_that_comes_late_gives_the_payload_in_a_process,
-        a_service_that_comes_late_gives_the_payload_in_a_machine;
-    faults: no_bad_answer_holds_up_the_app_in_a_process, no_bad_answer_holds_up_the_app_in_a_machine;
-    silent: a_silent_service_is_given_up_in_a_process, a_silent_service_is_given_up_in_a_machine;
+        a_service_that_comes_late_gives_the_payload_in_a_machine = Q35;
+    faults: no_bad_answer_holds_up_the_app_in_a_process, no_bad_answer_holds_up_the_app_in_a_machine = Q35;
+    silent: a_silent_service_is_given_up_in_a_process, a_silent_service_is_given_up_in_a_machine = Q35;
     no_broker: with_the_broker_down_metadata_is_not_asked_again_in_a_process,
-        with_the_broker_down_metadata_is_not_asked_again_in_a_machine;
+        with_the_broker_down_metadata_is_not_asked_again_in_a_machine = Q35;
     stops: a_stop_while_the_payload_is_waited_for_is_obeyed_in_a_process,
-        a_stop_while_the_payload_is_waited_for_is_obeyed_in_a_machine;
+        a_stop_while_the_payload_is_waited_for_is_obeyed_in_a_machine = Q35;
 }
 
 fn ensure_says(console: &str, texts: &[&str]) -> Result<()> {
@@ -311,7 +261,7 @@ fn recovers(place: Place) -> Result<()> {
 }
 
 fn late(place: Place) -> Result<()> {
-    let port = cartridge_tests::port::free()?;
+    let port = port::free()?;
     let member = Member::start(place, "openstack", port, "")?;
     member.wait_for("\"level\":\"warn\"")?;
     let server = Server::on(port, Cloud::new(Kind::OpenStack, "A=1"));
@@ -371,7 +321,7 @@ fn stops(place: Place) -> Result<()> {
 }
 
 fn no_broker(place: Place) -> Result<()> {
-    let (port, host) = (cartridge_tests::port::free()?, place.host());
+    let (port, host) = (port::free()?, place.loopback());
     let user_data = format!(
         "MB_IP={host},MB_PORT={port},APPLICATION_ID=a,SERVICE_NAME=s,CLUSTER_ID=c,CLUSTER_INSTANCE_ID=ci,MEMBER_ID=m,\
          NETWORK_PARTITION_ID=n,PARTITION_ID=p,INSTANCE_ID=null"

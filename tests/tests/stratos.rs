@@ -2,51 +2,40 @@
 
 use anyhow::{Context, Result, ensure};
 use cartridge_tests::databridge::Databridge;
+use cartridge_tests::in_both;
 use cartridge_tests::port;
 use cartridge_tests::stratos::golden::{self, ACTIVATED, FILTERS, STARTED, TENANT_REQUEST, TOPOLOGY_REQUEST};
 use cartridge_tests::stratos::identity::{CLUSTER, CLUSTER_INSTANCE, NETWORK_PARTITION, PARTITION};
-use cartridge_tests::stratos::member::{ensure_hidden, loopback};
+use cartridge_tests::stratos::member::{Member, Setup, ensure_hidden};
 use cartridge_tests::stratos::server::{Known, State};
 use cartridge_tests::stratos::story::{MEMBER, STEP, Story, story, tell};
 use cartridge_tests::stratos::topology::Dress;
 use cartridge_tests::target::Place;
 use qemu::Machine;
 use serde_json::{Value, json};
+use std::thread;
+use std::time::{Duration, Instant};
 
 const MICROVM: Place = Place::Machine(Machine::Microvm);
 /// A machine with a power button.
 const Q35: Place = Place::Machine(Machine::Q35);
 
-/// Names the test twice: once for the process, once for the virtual machine.
-macro_rules! in_both {
-    ($($story:ident: $process:ident, $machine:ident = $place:expr;)*) => {$(
-        #[test]
-        fn $process() {
-            $story(Place::Process).unwrap_or_else(|error| panic!("{error:?}"));
-        }
-        #[test]
-        fn $machine() {
-            $story($place).unwrap_or_else(|error| panic!("{error:?}"));
-        }
-    )*};
-}
-
 in_both! {
-    life: a_process_lives_the_golden_life, a_machine_lives_the_golden_life = MICROVM;
-    bare_life: a_process_without_optional_identifiers_says_null, a_machine_without_optional_identifiers_says_null = MICROVM;
+    life: a_process_lives_the_golden_life, a_machine_lives_the_golden_life;
+    bare_life: a_process_without_optional_identifiers_says_null, a_machine_without_optional_identifiers_says_null;
     restarted: a_restarted_process_is_accepted_in_every_later_state,
-        a_restarted_machine_is_accepted_in_every_later_state = MICROVM;
+        a_restarted_machine_is_accepted_in_every_later_state;
     cluster: a_process_leaves_with_its_cluster_and_not_with_another,
-        a_machine_leaves_with_its_cluster_and_not_with_another = MICROVM;
+        a_machine_leaves_with_its_cluster_and_not_with_another;
     stopped_from_below: the_platform_hears_of_a_process_that_is_stopped_by_sigterm,
         the_platform_hears_of_a_machine_that_is_stopped_by_its_power_button = Q35;
-    events: the_app_of_a_process_hears_of_members_and_tenants, the_app_of_a_machine_hears_of_members_and_tenants = MICROVM;
+    events: the_app_of_a_process_hears_of_members_and_tenants, the_app_of_a_machine_hears_of_members_and_tenants;
     healthy: a_process_sends_health_statistics_from_active_to_its_end,
-        a_machine_sends_health_statistics_from_active_to_its_end = MICROVM;
-    secrets: a_process_shows_no_secret, a_machine_shows_no_secret = MICROVM;
-    mistaken: a_process_that_panics_shows_no_secret, the_fault_report_of_a_machine_shows_no_secret = MICROVM;
-    soon: a_process_is_activated_within_50_ms_of_its_open_port, a_machine_is_activated_within_50_ms_of_its_open_port = MICROVM;
-    heap: a_process_reads_a_topology_of_1_mb_in_256_kib, a_machine_reads_a_topology_of_1_mb_in_256_kib = MICROVM;
+        a_machine_sends_health_statistics_from_active_to_its_end;
+    secrets: a_process_shows_no_secret, a_machine_shows_no_secret;
+    mistaken: a_process_that_panics_shows_no_secret, the_fault_report_of_a_machine_shows_no_secret;
+    soon: a_process_is_activated_within_50_ms_of_its_open_port, a_machine_is_activated_within_50_ms_of_its_open_port;
+    heap: a_process_reads_a_topology_of_1_mb_in_256_kib, a_machine_reads_a_topology_of_1_mb_in_256_kib;
 }
 
 /// Sections 1.2 and 1.3 of the protocol's facts, step by step.
@@ -122,16 +111,18 @@ fn bare_life(place: Place) -> Result<()> {
     })
 }
 
-/// The upstream agent waits for ever in these; the server takes no event that its state does not await.
+/// The upstream agent waits for ever in these.
 fn restarted(place: Place) -> Result<()> {
     for state in [State::Starting, State::Active] {
         let mut begun = Story::of(place, state, |_| {})?;
         tell(&mut begun, |story| {
             story.platform.wait_for(TENANT_REQUEST, 1, STEP)?;
             story.member.open()?;
-            story.member.wait_for("\"state\":\"Active\"", STEP)?;
+            story.platform.wait_for(ACTIVATED, 1, STEP)?;
             story.platform.wait_state(MEMBER, State::Active, STEP)?;
-            story.leave()
+            story.leave()?;
+            // The server takes it back to Starting, as it is, and each event comes once.
+            story.was_whole()
         })?;
     }
     Ok(())
@@ -209,7 +200,15 @@ fn events(place: Place) -> Result<()> {
             after - before - 1
         );
         ensure!(member.feed.count("stranger-1") == 0, "a stranger");
-        story.leave()?;
+        let artifact = json!({"clusterId": "shop.basket.cluster-1", "repoURL": "http://127.0.0.1:9/basket.zip", "tenantId": "-1234"});
+        platform.publish("instance/notifier/ArtifactUpdatedEvent", artifact.to_string())?;
+        told("basket.zip")?;
+        // The last event is the shutdown with its deadline, and it comes while there is time left.
+        member.hold()?;
+        platform.clean_up(MEMBER)?;
+        told("ShutdownRequested(Instant")?;
+        member.release()?;
+        story.is_gone()?;
         story.was_whole()
     })
 }
@@ -223,7 +222,7 @@ fn healthy(place: Place) -> Result<()> {
         setup.parameters = format!(
             ",CEP_IP={},CEP_PORT={},thrift.server.admin.username=stats,thrift.server.admin.password={PASSWORD},\
              stats.notifier.interval=1,LOG_LEVEL=trace,DRAIN_SECONDS=60",
-            loopback(place),
+            place.loopback(),
             receiver.port()
         );
     })?;
@@ -239,6 +238,9 @@ fn healthy(place: Place) -> Result<()> {
         );
         story.activate()?;
         events(4)?;
+        if place != Place::Process {
+            ensure_as_shown(&story.member, &receiver)?;
+        }
         // Without them the platform would take it for dead while it finishes its work.
         story.member.hold()?;
         story.platform.clean_up(MEMBER)?;
@@ -270,6 +272,25 @@ fn healthy(place: Place) -> Result<()> {
         story.platform.settle()?;
         golden::ensure_same(&golden::life(MEMBER), &story.platform.seen())
     })
+}
+
+/// What a machine tells the platform is what its own endpoint shows, but for the moments between.
+fn ensure_as_shown(member: &Member, receiver: &Databridge) -> Result<()> {
+    let figures = member.figures()?;
+    let figure = |name: &str| figures.get(name).copied().with_context(|| format!("no {name}"));
+    let memory = figure("cartridge_memory_used_bytes")? * 100.0 / figure("cartridge_memory_total_bytes")?;
+    // One processor.
+    let load = figure("cartridge_load1")? * 100.0;
+    let events = receiver.events()?;
+    for (kind, shown, leeway) in [("memory_consumption", memory, 5.0), ("load_average", load, 25.0)] {
+        let last = events.iter().rfind(|event| event["health_description"] == kind);
+        let told = last.and_then(|event| event["value"].as_f64()).context(kind)?;
+        ensure!(
+            (told - shown).abs() < leeway,
+            "{kind}: {told} is told, and {shown} shown"
+        );
+    }
+    Ok(())
 }
 
 /// At the most talkative level, through a whole life with a refused password and an artifact's on the way.
@@ -396,4 +417,78 @@ fn mistaken(place: Place) -> Result<()> {
         }
         ensure_hidden("the console", &story.member.console().join("\n"))
     })
+}
+
+/// The machine is reset; its broker has a session of the life before.
+#[test]
+fn a_machine_that_is_reset_begins_a_new_life() {
+    let reset = || -> Result<()> {
+        let first = Story::begin(MICROVM)?;
+        first.activate()?;
+        first.platform.settle()?;
+        let Story {
+            broker,
+            platform,
+            member,
+        } = first;
+        drop(member);
+        // The session of the life before keeps this: it is not for the next.
+        let gone = json!({"applicationId": "shop", "tenantId": 5}).to_string();
+        platform.publish("application/signup/ApplicationSignUpRemovedEvent", gone)?;
+        let member = Setup::new(MICROVM, MEMBER, broker.port).start()?;
+        let mut second = Story {
+            broker,
+            platform,
+            member,
+        };
+        tell(&mut second, |story| {
+            story.member.open()?;
+            story.platform.wait_for(ACTIVATED, 2, STEP)?;
+            story.leave()?;
+            story.platform.settle()?;
+            let status = story.platform.seen().into_iter();
+            let status: Vec<_> = status
+                .filter(|message| message.topic.starts_with("instance/"))
+                .collect();
+            let golden = golden::life(MEMBER);
+            golden::ensure_same(&[&golden[2..4], &golden[2..]].concat(), &status)?;
+            ensure!(
+                story.member.feed.count("SignUpRemoved") == 0,
+                "an event of the life before"
+            );
+            ensure!(
+                story.broker.witness().last_session_is_clean(MEMBER),
+                "its session stays"
+            );
+            story.platform.ensure_no_refusal()
+        })
+    };
+    reset().unwrap_or_else(|error| panic!("{error:?}"));
+}
+
+/// With its broker there and nothing happening, but for what it sends to stay alive.
+#[test]
+fn an_idle_member_executes_next_to_nothing() {
+    const WINDOW: Duration = Duration::from_secs(10);
+    const LIMIT: u64 = 20_000;
+    let idle = || -> Result<()> {
+        let mut begun = Story::of(MICROVM, State::Initialized, |setup| setup.counts = true)?;
+        tell(&mut begun, |story| {
+            story.activate()?;
+            story.platform.settle()?;
+            story.member.wait_for("InstanceActivatedEvent delivered", STEP)?;
+            let (before, began) = (story.member.instructions()?, Instant::now());
+            // The window is what is measured, not a wait for something to happen.
+            thread::sleep(WINDOW);
+            let seconds = began.elapsed().as_secs_f64();
+            let by_the_second = (story.member.instructions()? - before) as f64 / seconds;
+            println!("{by_the_second:.0} instructions a second");
+            ensure!(
+                by_the_second <= LIMIT as f64,
+                "{by_the_second:.0} instructions a second"
+            );
+            story.leave()
+        })
+    };
+    idle().unwrap_or_else(|error| panic!("{error:?}"));
 }

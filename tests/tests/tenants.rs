@@ -4,29 +4,15 @@ use anyhow::{Context, Result, ensure};
 use cartridge_tests::archives;
 use cartridge_tests::clients::client::Client;
 use cartridge_tests::generic::{World, get};
+use cartridge_tests::in_both;
 use cartridge_tests::stratos::identity::{self, CLUSTER};
 use cartridge_tests::target::Place;
-use qemu::Machine;
 use serde_json::json;
 
-#[test]
-fn no_tenant_reaches_the_files_of_another_in_a_process() {
-    isolated(Place::Process).unwrap_or_else(|error| panic!("{error:?}"));
-}
-
-#[test]
-fn no_tenant_reaches_the_files_of_another_in_a_machine() {
-    isolated(Place::Machine(Machine::Microvm)).unwrap_or_else(|error| panic!("{error:?}"));
-}
-
-#[test]
-fn a_tenant_whose_server_stalls_holds_up_nobody_in_a_process() {
-    stalled(Place::Process).unwrap_or_else(|error| panic!("{error:?}"));
-}
-
-#[test]
-fn a_tenant_whose_server_stalls_holds_up_nobody_in_a_machine() {
-    stalled(Place::Machine(Machine::Microvm)).unwrap_or_else(|error| panic!("{error:?}"));
+in_both! {
+    isolated: no_tenant_reaches_the_files_of_another_in_a_process, no_tenant_reaches_the_files_of_another_in_a_machine;
+    stalled: a_tenant_whose_server_stalls_holds_up_nobody_in_a_process,
+        a_tenant_whose_server_stalls_holds_up_nobody_in_a_machine;
 }
 
 /// Two servers stall; the third tenant is told of its artifact when both are being waited for.

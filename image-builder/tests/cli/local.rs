@@ -2,7 +2,7 @@
 //! member is the cartridge's own agent; where what it would never do is to be seen, mosquitto's clients play it.
 
 use super::run::{free_port, payload};
-use super::{LIMIT, Running, SOON, alone, cartridge, command, eventually};
+use super::{LIMIT, Running, SOON, alone, cartridge, command, eventually, signal};
 use qemu::process::{child_of, is_alive};
 use serde_json::{Value, json};
 use std::fs;
@@ -153,8 +153,7 @@ fn a_second_ctrl_c_leaves_neither_broker_nor_payload_nor_process() {
         let mut watched = Watched::start(place, "DRAIN_SECONDS=600");
         watched.wait_for("Active");
         let child = child_of(watched.running.child.id()).expect("the member runs");
-        let stop = Command::new("kill").args(["-STOP", &child.to_string()]).status();
-        assert!(stop.expect("kill starts").success());
+        signal(child, "STOP");
         watched.running.signal("INT");
         watched.running.wait_for("Ctrl-C again kills it");
         watched.running.signal("INT");
@@ -171,8 +170,7 @@ fn a_member_that_dies_is_seen_to_have_ended_early() {
         let mut watched = Watched::start(place, "");
         watched.wait_for("Active");
         let child = child_of(watched.running.child.id()).expect("the member runs");
-        let kill = Command::new("kill").args(["-KILL", &child.to_string()]).status();
-        assert!(kill.expect("kill starts").success());
+        signal(child, "KILL");
         let (status, states, seen) = watched.end();
         let last = ["Created", "Initialized", "Starting", "Active", "Terminated"];
         assert_eq!(states, last, "{place:?}");

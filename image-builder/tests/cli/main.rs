@@ -91,9 +91,7 @@ impl Running {
     }
 
     fn signal(&self, name: &str) {
-        let mut kill = Command::new("sh");
-        let done = kill.args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
-        assert!(done.expect("sh starts").success());
+        signal(self.child.id(), name);
     }
 
     /// Waits for the end; gives the exit status.
@@ -115,6 +113,13 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends the signal with this name, as `INT`, to a process of ours. By the shell's own `kill`: the program of that name is in a
+/// package that not every system has.
+fn signal(pid: u32, name: &str) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status();
+    assert!(status.expect("sh starts").success());
 }
 
 fn send_lines(from: impl BufRead, send: impl Fn(String) -> bool) {

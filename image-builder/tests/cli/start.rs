@@ -32,7 +32,7 @@ impl World {
         fs::copy(super::root().join("cartridge"), world.path("top/cartridge")).expect("the script");
         world.write("top/Cargo.toml", "");
         world.write("top/Cargo.lock", "");
-        for tool in ["cc", "ld.lld", "wrk", "ab", "python3", "zip", "bsdtar"] {
+        for tool in ["cc", "ld.lld", "wrk", "ab", "python3", "mosquitto", "zip", "bsdtar"] {
             world.stub(tool, "");
         }
         world.stub("sudo", "exec \"$@\"");

@@ -3,13 +3,12 @@
 use super::feed::Feed;
 use super::identity::{Brokers, Payload, SECRETS};
 use super::mosquitto::PASSWORD;
-use super::signal;
 use crate::clients::client::Answer;
 use crate::image::image;
 use crate::process::Process;
 use crate::running::Running;
 use crate::target::{Place, TOKEN, figures, manage};
-use crate::{guest, port};
+use crate::{guest, port, signal};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -45,6 +44,8 @@ pub struct Setup {
     pub parameters: String,
     /// More arguments for QEMU.
     pub qemu: Vec<String>,
+    /// Has QEMU count instructions.
+    pub counts: bool,
 }
 
 impl Setup {
@@ -57,16 +58,12 @@ impl Setup {
             is_bare: false,
             parameters: String::new(),
             qemu: Vec::new(),
+            counts: false,
         }
     }
 
     fn payload(&self, rest: &str) -> NamedTempFile {
-        // QEMU's user network shows the host's loopback at this address.
-        let host = if self.place == Place::Process {
-            "127.0.0.1"
-        } else {
-            "10.0.2.2"
-        };
+        let host = self.place.loopback();
         let brokers = match self.brokers[..] {
             [port] => Brokers::One(host.into(), port),
             ref ports => Brokers::List(ports.iter().map(|port| (host.into(), *port)).collect()),
@@ -115,7 +112,7 @@ impl Setup {
         let mut launch = guest::launch(&image(PROGRAM))
             .forward(0, CONTROL_PORT)
             .forward(0, MANAGEMENT_PORT);
-        launch.machine = machine;
+        (launch.machine, launch.count_instructions) = (machine, self.counts);
         launch.extra.extend(self.qemu.iter().cloned());
         launch.memory_mib = 16;
         launch.payload = Some(payload.path().into());
@@ -124,14 +121,6 @@ impl Setup {
         let address = |port| guest.address(port).map_err(|error| anyhow!("{error}"));
         let (control, management) = (address(CONTROL_PORT)?, address(MANAGEMENT_PORT)?);
         Ok((Running::Guest(guest), control, management, payload))
-    }
-}
-
-/// Where a member finds servers of this host's loopback: QEMU's user network shows it at an address of its own.
-pub fn loopback(place: Place) -> &'static str {
-    match place {
-        Place::Process => "127.0.0.1",
-        Place::Machine(_) => "10.0.2.2",
     }
 }
 
@@ -235,6 +224,14 @@ impl Member {
         match &self.running {
             Running::Guest(guest) => Ok(guest.pid()),
             Running::Process(_) => anyhow::bail!("a process is behind `cartridge dev`"),
+        }
+    }
+
+    /// Instructions that its machine has executed.
+    pub fn instructions(&self) -> Result<u64> {
+        match &self.running {
+            Running::Guest(guest) => Ok(guest.instructions().map_err(|error| anyhow!("{error}"))?.total),
+            Running::Process(_) => anyhow::bail!("nobody counts a process's instructions"),
         }
     }
 

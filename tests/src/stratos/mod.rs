@@ -15,7 +15,6 @@ pub mod record;
 pub mod relay;
 pub mod server;
 mod session;
-pub mod signal;
 pub mod story;
 pub mod topology;
 pub mod witness;
