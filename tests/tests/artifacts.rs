@@ -10,6 +10,7 @@ use cartridge_tests::stratos::golden::STARTED;
 use cartridge_tests::stratos::server::State;
 use cartridge_tests::target::{App, Place, Target};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -108,11 +109,16 @@ fn under_load(place: Place) -> Result<()> {
     ensure!(head.need("content-length")? == "1000000", "{head:?}");
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let (sender, begun) = channel();
         let clients: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| ask_all_the_time(&world.target, &stop)))
+            .map(|_| sender.clone())
+            .map(|begun| scope.spawn(|| ask_all_the_time(&world.target, &stop, begun)))
             .collect();
-        let switched = world
-            .update("chunked/v2.tar", "-1234")
+        // Behind QEMU connections are made one after the other.
+        let all_ask =
+            (0..clients.len()).try_for_each(|_| begun.recv_timeout(STEP).context("not every client was answered"));
+        let switched = all_ask
+            .and_then(|()| world.update("chunked/v2.tar", "-1234"))
             .and_then(|()| world.wait_for("is in place as version 2"))
             .and_then(|_| world.ensure_serves("/new.txt", b"new"));
         stop.store(true, Ordering::Relaxed);
@@ -134,11 +140,11 @@ fn under_load(place: Place) -> Result<()> {
     world.ensure_no_secret()
 }
 
-/// Counts the answers of the first and the second version; any other answer, and one of the first after the second, is an error.
-fn ask_all_the_time(target: &Target, stop: &AtomicBool) -> Result<[u32; 2]> {
+/// Counts the answers of the first and the second version, and says when it has one; any other answer, and one of the first after the second, is an error.
+fn ask_all_the_time(target: &Target, stop: &AtomicBool, begun: Sender<()>) -> Result<[u32; 2]> {
     let mut counts = [0; 2];
     let mut client = Client::connect(target.service.address)?;
-    let end = Instant::now() + STEP;
+    let end = Instant::now() + STEP * 3;
     while !stop.load(Ordering::Relaxed) || counts[1] == 0 {
         ensure!(Instant::now() < end, "no answer of the second version: {counts:?}");
         let answer = client.get("/", "")?;
@@ -149,6 +155,9 @@ fn ask_all_the_time(target: &Target, stop: &AtomicBool) -> Result<[u32; 2]> {
             "{answer:?} after {counts:?}"
         );
         counts[version] += 1;
+        if counts == [1, 0] {
+            begun.send(())?;
+        }
     }
     Ok(counts)
 }

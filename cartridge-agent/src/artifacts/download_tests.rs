@@ -2,6 +2,8 @@ use super::super::archive::{gzip, tar_of};
 use super::*;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
 const LIMITS: Limits = Limits {
@@ -48,20 +50,34 @@ fn archive() -> Vec<u8> {
     gzip(&tar_of(&[(b"r/index.html", b'0', b"home"), (b"r/a", b'0', b"x")]))
 }
 
-fn fetch(url: &str) -> Result<(Digest, Unpacked), Failure> {
-    let location = Location::new(url, Some("me"), Some("pass")).unwrap_or_else(|why| panic!("{url}: {why}"));
-    // A place of its own shows whether anything is left.
-    let place = std::env::temp_dir().join(format!(
-        "download-{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    ));
-    std::fs::create_dir_all(&place).unwrap();
-    let result = download(&location, LIMITS, &place, &|| true);
-    if result.is_err() {
-        assert_eq!(std::fs::read_dir(&place).unwrap().count(), 0, "something is left");
+/// A folder of its own for one fetch, removed with it; it shows whether anything is left.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("download-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Scratch(folder)
     }
-    result
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Fetches; gives the digest, what `index.html` holds, and an error after which nothing is left.
+fn fetch(url: &str) -> Result<(Digest, Vec<u8>), Failure> {
+    let location = Location::new(url, Some("me"), Some("pass")).unwrap_or_else(|why| panic!("{url}: {why}"));
+    let place = Scratch::new();
+    let result = download(&location, LIMITS, &place.0, &|| true);
+    if result.is_err() {
+        assert_eq!(std::fs::read_dir(&place.0).unwrap().count(), 0, "something is left");
+    }
+    result.map(|(digest, unpacked)| (digest, std::fs::read(unpacked.root.join("index.html")).unwrap()))
 }
 
 #[track_caller]
@@ -75,15 +91,13 @@ fn refused(url: &str, said: &str) {
 #[test]
 fn an_archive_is_fetched_with_its_credentials_and_digest() {
     let (place, server) = serve("127.0.0.1", vec![ok(&archive())]);
-    let (digest, unpacked) = fetch(&format!("http://{place}/a.tgz?x=y")).unwrap();
-    assert_eq!(std::fs::read(unpacked.root.join("index.html")).unwrap(), b"home");
-    super::super::archive::folder::remove(&unpacked.folder);
+    let (digest, index) = fetch(&format!("http://{place}/a.tgz?x=y")).unwrap();
+    assert_eq!(index, b"home");
     let requests = server.join().unwrap();
     assert!(requests[0].starts_with("GET /a.tgz?x=y HTTP/1.1\r\n"));
     assert!(requests[0].contains("\r\nAuthorization: Basic bWU6cGFzcw==\r\n"));
     let (place, _server) = serve("127.0.0.1", vec![ok(&archive())]);
-    let (_, unpacked) = fetch(&format!("http://{place}/a.tgz#sha256={digest}")).unwrap();
-    super::super::archive::folder::remove(&unpacked.folder);
+    assert!(fetch(&format!("http://{place}/a.tgz#sha256={digest}")).is_ok());
     let (place, _server) = serve("127.0.0.1", vec![ok(&archive())]);
     refused(
         &format!("http://{place}/a.tgz#sha256={}", "0".repeat(64)),
@@ -98,8 +112,7 @@ fn credentials_stay_with_their_host() {
         "127.0.0.1",
         vec![redirect("/elsewhere"), redirect(&format!("http://{other}/a"))],
     );
-    let (_, unpacked) = fetch(&format!("http://{place}/a")).unwrap();
-    super::super::archive::folder::remove(&unpacked.folder);
+    assert!(fetch(&format!("http://{place}/a")).is_ok());
     let requests = server.join().unwrap();
     assert!(requests.iter().all(|request| request.contains("Authorization")));
     assert!(requests[1].starts_with("GET /elsewhere "));
