@@ -53,7 +53,8 @@ impl Story {
     /// Sends the topology with one more member of the own cluster, and waits until it was read: what is told after it has reached
     /// the app.
     pub fn grow(&self, round: usize) -> Result<()> {
-        self.platform.set(Known::own(&format!("basket-{round}"), State::Active))?;
+        self.platform
+            .set(Known::own(&format!("basket-{round}"), State::Active))?;
         self.platform.send_topology()?;
         let after = format!("db-{round}");
         self.platform.set(Known::dependency(&after, State::Active))?;
