@@ -107,20 +107,17 @@ impl Listeners {
             && !matches!(event, control::Event::Member(_))
         {
             let hall = self.open();
-            let mut queue = lock(&hall.queue);
-            if queue.events.len() >= WAITING {
-                if queue.has_taker {
-                    return;
-                }
-                queue.events.pop_front();
+            // At once, and again as long as it waits, which changes nothing.
+            if artifacts::intercept(&event, |tenant| plane.domain(tenant)) {
+                plane.event_taken();
+                continue;
             }
-            drop(queue);
-            let for_app = (!artifacts::intercept(&event, |tenant| plane.domain(tenant))).then(|| Event::from(event));
+            if !hall.has_room() {
+                return;
+            }
+            let event = Event::from(event);
             plane.event_taken();
-            if let Some(event) = for_app {
-                lock(&hall.queue).events.push_back(event);
-                hall.wake_all();
-            }
+            hall.put(event);
         }
     }
 
@@ -173,6 +170,27 @@ impl Hall {
             drop(queue);
             self.wake(tasks);
         }
+    }
+
+    /// True if there is room for an event, made if need be where the app has never listened.
+    #[cfg(feature = "artifacts")]
+    fn has_room(&self) -> bool {
+        let mut queue = lock(&self.queue);
+        if queue.events.len() >= WAITING && !queue.has_taker {
+            queue.events.pop_front();
+        }
+        queue.events.len() < WAITING
+    }
+
+    #[cfg(feature = "artifacts")]
+    fn put(&self, event: Event) {
+        let mut queue = lock(&self.queue);
+        // After the last event nobody listens.
+        if !queue.is_over {
+            queue.events.push_back(event);
+        }
+        drop(queue);
+        self.wake_all();
     }
 
     #[cfg(feature = "artifacts")]

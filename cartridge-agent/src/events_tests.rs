@@ -150,3 +150,62 @@ fn tasks_that_wait_are_bounded_and_none_is_forgotten() {
     shared.listeners.pass_on(&mut plane);
     assert_eq!(woken(), tasks.len());
 }
+
+/// A control plane with these events to tell of.
+#[cfg(feature = "artifacts")]
+struct Teller {
+    next: usize,
+    events: Vec<control::Event<&'static str>>,
+}
+
+#[cfg(feature = "artifacts")]
+impl ControlPlane for Teller {
+    fn name(&self) -> &'static str {
+        "teller"
+    }
+    fn entered(&mut self, _: State, _: Duration) {}
+    fn command(&mut self, _: Duration) -> Option<Command> {
+        None
+    }
+    fn event(&self) -> Option<control::Event<&str>> {
+        self.events.get(self.next).copied()
+    }
+    fn event_taken(&mut self) {
+        self.next += 1;
+    }
+}
+
+#[cfg(feature = "artifacts")]
+#[test]
+fn an_artifact_does_not_wait_for_an_app_that_takes_no_events() {
+    let shared = nobody();
+    artifacts::start(shared, false);
+    let served = control::Event::TenantSubscribed(control::Tenant { id: "7", domain: None });
+    let updated = control::Event::ArtifactUpdated(control::Artifact {
+        url: "http://host/a.tar",
+        user: None,
+        password: None,
+        tenant: None,
+    });
+    let mut plane = Teller {
+        next: 0,
+        events: [&[served; WAITING][..], &[updated, served]].concat(),
+    };
+    let events = Events::new(shared);
+    for _ in 0..2 {
+        shared.listeners.take_in(&mut plane);
+        assert_eq!(plane.next, WAITING + 1);
+    }
+    let deadline = stop(shared);
+    let taken: Vec<_> = std::iter::from_fn(|| events.take()).collect();
+    assert_eq!(
+        (taken.len(), taken.last()),
+        (WAITING + 1, Some(&Event::ShutdownRequested(deadline)))
+    );
+    shared.listeners.take_in(&mut plane);
+    assert_eq!(
+        (plane.next, events.take()),
+        (WAITING + 2, None),
+        "nothing comes after the last event"
+    );
+}

@@ -147,6 +147,9 @@ mod facade;
 mod fetch;
 mod figures;
 mod files;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod instance;
 mod links;
 mod log;

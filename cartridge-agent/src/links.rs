@@ -2,7 +2,8 @@
 //!
 //! Each link has a thread that connects and reads, and one that writes. They hand what happened to the agent's thread, through
 //! a bounded queue, and wake it; it tells the adapter. One piece at a time is being written for each link. A link that is
-//! replaced is told from its successor by its number: what a late thread still says of it is dropped.
+//! replaced is told from its successor by its number: what a late thread still says of it is dropped. Threads that still try to
+//! reach a peer of before are few ([`THREADS`]), however often the adapter changes it.
 //!
 //! (The queues are a lock and a condition each, which the agent has anyway: std's channels are three kinds of queue in one
 //! type, and took 6 KB of every image.)
@@ -28,6 +29,9 @@ const PIECE: usize = 4096;
 /// What may have happened before the threads have to wait for the agent.
 const WAITING: usize = 8;
 
+/// Threads of a link at most: those of a connection, and those that have not yet seen that theirs is not wanted any more.
+const THREADS: usize = 6;
+
 /// All links of a control plane.
 pub struct Links {
     shared: &'static Shared,
@@ -44,6 +48,8 @@ struct Link {
     number: u32,
     wanted: Wanted,
     up: Option<Up>,
+    /// Each of its threads has a clone.
+    threads: Arc<()>,
 }
 
 struct Up {
@@ -152,7 +158,9 @@ impl Links {
     #[inline(never)]
     pub fn step(&mut self, plane: &mut impl ControlPlane) -> bool {
         let mut has_told = false;
-        while let Some(happened) = self.happened.take() {
+        // What comes meanwhile has woken the agent anew: a peer that never pauses does not keep it from everything else.
+        for _ in 0..WAITING {
+            let Some(happened) = self.happened.take() else { break };
             self.tell(happened, plane);
             has_told = true;
         }
@@ -172,7 +180,11 @@ impl Links {
         let slot = &mut self.links[link];
         if slot.number != number {
             if let What::Connected(line) = what {
-                line.close();
+                // Ends both of its threads.
+                drop(Up {
+                    line,
+                    is_writing: false,
+                });
             }
             return;
         }
@@ -200,7 +212,7 @@ impl Links {
         }
     }
 
-    /// Closes and connects as the adapter wants it; false if there is no thread to do it.
+    /// Closes and connects as the adapter wants it; false if there is no thread to do it, or too many are at it.
     #[inline(never)]
     fn follow(&mut self, link: usize, peer: Option<Peer<'_>>) -> bool {
         let slot = &mut self.links[link];
@@ -212,11 +224,16 @@ impl Links {
         slot.up = None;
         slot.wanted = peer.map(|peer| (peer.host.to_owned(), peer.port));
         if let Some((host, port)) = slot.wanted.clone() {
+            // One is the link's own.
+            if Arc::strong_count(&slot.threads) > THREADS {
+                return false;
+            }
             let teller = Teller {
                 shared: self.shared,
                 happened: Arc::clone(&self.happened),
                 link,
                 number: slot.number,
+                _thread: Arc::clone(&slot.threads),
             };
             return runner::spawn("agent-link", self.shared, move || teller.read_from(&host, port)).is_some();
         }
@@ -242,6 +259,7 @@ struct Teller {
     happened: Arc<Happenings>,
     link: usize,
     number: u32,
+    _thread: Arc<()>,
 }
 
 impl Teller {
@@ -311,3 +329,7 @@ impl Teller {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "links_tests.rs"]
+mod tests;

@@ -159,12 +159,16 @@ impl Asking {
 
     fn ask_for(&mut self, what: What, address: usize) {
         let mut body = Vec::new();
-        let result = self.request(what, address, &mut body);
+        let mut result = self.request(what, address, &mut body);
         if matches!(result, Ok(200..=299)) {
             if what == What::Keys {
                 self.inquiry.listed(std::str::from_utf8(&body).unwrap_or_default());
             }
             self.found.take(what, body, &self.base.files);
+            // Without it what follows would be version 1.
+            if what == What::Token && self.found.token.is_empty() {
+                result = Err(Fault::Malformed);
+            }
         }
         let service = self.inquiry.service();
         let now = self.base.now();

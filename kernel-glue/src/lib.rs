@@ -13,7 +13,7 @@
 #![cfg_attr(not(target_os = "hermit"), allow(dead_code, unused_imports))]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 extern crate std;
 
 mod abi;
@@ -21,6 +21,8 @@ mod acpi;
 mod clock;
 mod console;
 mod errno;
+#[cfg(all(feature = "fuzz", not(target_os = "hermit")))]
+pub mod fuzz;
 mod heap;
 mod memory;
 mod net;

@@ -75,11 +75,18 @@ fn before_connack(memory: Memory) -> Result<()> {
     }
     broker.restart()?;
     let platform = Platform::start(&broker, vec![Known::own(MEMBER, State::Initialized)]);
-    live_and_leave(&mut Story {
+    let mut begun = Story {
         broker,
         platform,
         member,
-    })
+    };
+    tell(&mut begun, live_and_leave_after_an_outage)
+}
+
+fn live_and_leave_after_an_outage(story: &mut Story) -> Result<()> {
+    story.activate()?;
+    story.leave()?;
+    story.was_whole_after_an_outage()
 }
 
 fn before_the_topology(memory: Memory) -> Result<()> {
@@ -89,7 +96,7 @@ fn before_the_topology(memory: Memory) -> Result<()> {
         crash(&mut story.broker, memory)?;
         story.platform.answers(|answers| answers.topology = true);
         story.broker.restart()?;
-        live_and_leave(story)
+        live_and_leave_after_an_outage(story)
     })
 }
 
@@ -116,7 +123,7 @@ fn before_initialized(memory: Memory) -> Result<()> {
         story.platform.wait_ready()?;
         // Nobody hears it who is not back yet; the topology will say so.
         story.platform.set(Known::own(MEMBER, State::Initialized))?;
-        live_and_leave(story)
+        live_and_leave_after_an_outage(story)
     })
 }
 
@@ -130,7 +137,7 @@ fn before_activated(memory: Memory) -> Result<()> {
         story.broker.restart()?;
         story.platform.wait_state(MEMBER, State::Active, STEP)?;
         story.leave()?;
-        story.was_whole()
+        story.was_whole_after_an_outage()
     })
 }
 
@@ -150,7 +157,7 @@ fn under_activated(memory: Memory) -> Result<()> {
         story.broker.restart()?;
         story.platform.wait_state(MEMBER, State::Active, STEP)?;
         story.leave()?;
-        story.was_whole()
+        story.was_whole_after_an_outage()
     })
 }
 
@@ -165,7 +172,7 @@ fn while_active(memory: Memory) -> Result<()> {
         story.platform.set(Known::dependency("db-9", State::Active))?;
         story.member.feed.wait_for("db-9\", state: Active", STEP)?;
         story.leave()?;
-        story.was_whole()
+        story.was_whole_after_an_outage()
     })
 }
 
@@ -198,7 +205,7 @@ fn under_maintenance(memory: Memory) -> Result<()> {
         story.platform.wait_state(MEMBER, State::InMaintenance, STEP)?;
         story.member.release()?;
         story.is_gone()?;
-        story.was_whole()
+        story.was_whole_after_an_outage()
     })
 }
 
@@ -235,7 +242,7 @@ fn draining(memory: Memory, then: impl FnOnce(&mut Story) -> Result<()>) -> Resu
         then(story)?;
         story.is_gone()?;
         story.platform.wait_for(READY_TO_SHUTDOWN, 1, STEP)?;
-        story.was_whole()
+        story.was_whole_after_an_outage()
     })
 }
 
@@ -251,7 +258,7 @@ fn an_event_for_a_frozen_broker_arrives_once_it_thaws() {
         story.broker.thaw()?;
         story.platform.wait_state(MEMBER, State::Active, LONGEST_PAUSE)?;
         story.leave()?;
-        story.was_whole()
+        story.was_whole_after_an_outage()
     };
     story(MACHINE, frozen).unwrap_or_else(|error| panic!("{error:?}"));
 }
@@ -272,7 +279,7 @@ fn a_frozen_broker_is_noticed_while_nothing_is_to_be_said() {
         let after = story.member.heap()?.now;
         ensure!(after < before + 16 * 1024, "{before} bytes of heap became {after}");
         story.leave()?;
-        story.was_whole()
+        story.was_whole_after_an_outage()
     };
     story(MACHINE, frozen).unwrap_or_else(|error| panic!("{error:?}"));
 }

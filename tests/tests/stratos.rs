@@ -6,14 +6,17 @@ use cartridge_tests::in_both;
 use cartridge_tests::port;
 use cartridge_tests::stratos::golden::{self, ACTIVATED, FILTERS, STARTED, TENANT_REQUEST, TOPOLOGY_REQUEST};
 use cartridge_tests::stratos::identity::{CLUSTER, CLUSTER_INSTANCE, NETWORK_PARTITION, PARTITION};
-use cartridge_tests::stratos::member::{Member, ensure_hidden};
+use cartridge_tests::stratos::member::{Member, Setup, ensure_hidden};
 use cartridge_tests::stratos::server::{Known, State};
 use cartridge_tests::stratos::story::{MEMBER, STEP, Story, story, tell};
 use cartridge_tests::stratos::topology::Dress;
 use cartridge_tests::target::Place;
 use qemu::Machine;
 use serde_json::{Value, json};
+use std::thread;
+use std::time::{Duration, Instant};
 
+const MICROVM: Place = Place::Machine(Machine::Microvm);
 /// A machine with a power button.
 const Q35: Place = Place::Machine(Machine::Q35);
 
@@ -108,16 +111,18 @@ fn bare_life(place: Place) -> Result<()> {
     })
 }
 
-/// The upstream agent waits for ever in these; the server takes no event that its state does not await.
+/// The upstream agent waits for ever in these.
 fn restarted(place: Place) -> Result<()> {
     for state in [State::Starting, State::Active] {
         let mut begun = Story::of(place, state, |_| {})?;
         tell(&mut begun, |story| {
             story.platform.wait_for(TENANT_REQUEST, 1, STEP)?;
             story.member.open()?;
-            story.member.wait_for("\"state\":\"Active\"", STEP)?;
+            story.platform.wait_for(ACTIVATED, 1, STEP)?;
             story.platform.wait_state(MEMBER, State::Active, STEP)?;
-            story.leave()
+            story.leave()?;
+            // The server takes it back to Starting, as it is, and each event comes once.
+            story.was_whole()
         })?;
     }
     Ok(())
@@ -401,4 +406,78 @@ fn mistaken(place: Place) -> Result<()> {
         }
         ensure_hidden("the console", &story.member.console().join("\n"))
     })
+}
+
+/// The machine is reset; its broker has a session of the life before.
+#[test]
+fn a_machine_that_is_reset_begins_a_new_life() {
+    let reset = || -> Result<()> {
+        let first = Story::begin(MICROVM)?;
+        first.activate()?;
+        first.platform.settle()?;
+        let Story {
+            broker,
+            platform,
+            member,
+        } = first;
+        drop(member);
+        // The session of the life before keeps this: it is not for the next.
+        let gone = json!({"applicationId": "shop", "tenantId": 5}).to_string();
+        platform.publish("application/signup/ApplicationSignUpRemovedEvent", gone)?;
+        let member = Setup::new(MICROVM, MEMBER, broker.port).start()?;
+        let mut second = Story {
+            broker,
+            platform,
+            member,
+        };
+        tell(&mut second, |story| {
+            story.member.open()?;
+            story.platform.wait_for(ACTIVATED, 2, STEP)?;
+            story.leave()?;
+            story.platform.settle()?;
+            let status = story.platform.seen().into_iter();
+            let status: Vec<_> = status
+                .filter(|message| message.topic.starts_with("instance/"))
+                .collect();
+            let golden = golden::life(MEMBER);
+            golden::ensure_same(&[&golden[2..4], &golden[2..]].concat(), &status)?;
+            ensure!(
+                story.member.feed.count("SignUpRemoved") == 0,
+                "an event of the life before"
+            );
+            ensure!(
+                story.broker.witness().last_session_is_clean(MEMBER),
+                "its session stays"
+            );
+            story.platform.ensure_no_refusal()
+        })
+    };
+    reset().unwrap_or_else(|error| panic!("{error:?}"));
+}
+
+/// With its broker there and nothing happening, but for what it sends to stay alive.
+#[test]
+fn an_idle_member_executes_next_to_nothing() {
+    const WINDOW: Duration = Duration::from_secs(10);
+    const LIMIT: u64 = 20_000;
+    let idle = || -> Result<()> {
+        let mut begun = Story::of(MICROVM, State::Initialized, |setup| setup.counts = true)?;
+        tell(&mut begun, |story| {
+            story.activate()?;
+            story.platform.settle()?;
+            story.member.wait_for("InstanceActivatedEvent delivered", STEP)?;
+            let (before, began) = (story.member.instructions()?, Instant::now());
+            // The window is what is measured, not a wait for something to happen.
+            thread::sleep(WINDOW);
+            let seconds = began.elapsed().as_secs_f64();
+            let by_the_second = (story.member.instructions()? - before) as f64 / seconds;
+            println!("{by_the_second:.0} instructions a second");
+            ensure!(
+                by_the_second <= LIMIT as f64,
+                "{by_the_second:.0} instructions a second"
+            );
+            story.leave()
+        })
+    };
+    idle().unwrap_or_else(|error| panic!("{error:?}"));
 }

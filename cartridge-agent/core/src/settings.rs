@@ -8,7 +8,7 @@ use crate::network::{NetworkPlan, StaticAddress};
 use crate::parameters::{Parameters, decimal, is_secret, list_items};
 use crate::text::start_at_most;
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
 /// At most this many ports are watched.
@@ -346,10 +346,13 @@ pub(crate) fn port_number(value: &str) -> Option<u16> {
         .filter(|port| *port != 0)
 }
 
-/// True for an address of this family.
+/// True for an address of this family that a host can have; the kernel refuses a line with any other, and all else that is in it.
 #[inline(never)]
 fn is_address(value: &str, v4: bool) -> bool {
-    value.parse().is_ok_and(|address: IpAddr| address.is_ipv4() == v4)
+    value.parse().is_ok_and(|address: IpAddr| {
+        let is_for_all = address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST);
+        address.is_ipv4() == v4 && !(is_for_all || address.is_unspecified() || address.is_loopback())
+    })
 }
 
 /// True for `ADDRESS/PREFIX` of this family with a prefix of at least 1 bit.

@@ -137,6 +137,32 @@ fn network_values_are_checked() {
 }
 
 #[test]
+fn addresses_that_no_host_can_have_are_refused() {
+    let command = |payload: &str| {
+        let parameters = Parameters::new(b"", payload.as_bytes());
+        let mut refused = 0;
+        let command = read(&parameters, &mut |_| refused += 1).network.command();
+        (command.as_str().to_string(), refused)
+    };
+    for address in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "127.0.0.1"] {
+        let dhcp = ("dhcp\n".to_string(), 1);
+        assert_eq!(command(&std::format!("ADDRESS={address}/24")), dhcp);
+        let without = ("static 10.0.2.15/24\n".to_string(), 1);
+        assert_eq!(
+            command(&std::format!("ADDRESS=10.0.2.15/24,GATEWAY={address}")),
+            without
+        );
+    }
+    for address in ["::", "ff02::1", "::1"] {
+        let without = ("dhcp\nstatic fd00::15/64\n".to_string(), 1);
+        assert_eq!(
+            command(&std::format!("ADDRESS6=fd00::15/64,GATEWAY6={address}")),
+            without
+        );
+    }
+}
+
+#[test]
 fn dhcp_does_not_void_what_the_payload_says() {
     let (settings, told) = settings("", "DNS=10.0.2.3,MTU=1400,GATEWAY=10.0.2.2,GATEWAY6=fd00::2");
     assert_eq!(settings.network.command().as_str(), "dhcp dns 10.0.2.3 mtu 1400\n");
@@ -151,9 +177,9 @@ fn dhcp_does_not_void_what_the_payload_says() {
 
 #[test]
 fn the_longest_plan_is_not_cut() {
-    let v6 = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255";
+    let v6 = "fdff:ffff:ffff:ffff:ffff:ffff:255.255.255.255";
     let payload = std::format!(
-        "ADDRESS=255.255.255.255/032,GATEWAY=255.255.255.255,MTU=9000,DNS={v6}|{v6}|{v6},ADDRESS6={v6}/128,GATEWAY6={v6}"
+        "ADDRESS=255.255.255.254/032,GATEWAY=255.255.255.254,MTU=9000,DNS={v6}|{v6}|{v6},ADDRESS6={v6}/128,GATEWAY6={v6}"
     );
     let parameters = Parameters::new(b"", payload.as_bytes());
     let plan = read(&parameters, &mut |bad| panic!("{bad}")).network;

@@ -4,11 +4,11 @@
 //! (REPO_URL). It is fetched over HTTP ([`download`]), checked against its digest, unpacked into a folder of its own ([`archive`]), and only
 //! then becomes the current one, all at once ([`store`]). What fails on the way leaves the version in use untouched.
 
-mod archive;
-mod decrypt;
+pub(crate) mod archive;
+pub(crate) mod decrypt;
 mod digest;
 mod download;
-mod location;
+pub(crate) mod location;
 mod settings;
 mod store;
 mod tenant;
@@ -40,10 +40,7 @@ pub fn start(shared: &'static Shared, has_control_plane: bool) {
         worker::start(shared, store);
         let settings = &store.settings;
         match Location::new(url, settings.user, settings.password) {
-            Ok(location) => {
-                let digest = settings.digest.or(location.digest);
-                wish(store, own_tenant(settings), Location { digest, ..location });
-            }
+            Ok(location) => wish(store, own_tenant(settings), checked(settings, location)),
             Err(why) => log::agent(Level::Error, format_args!("REPO_URL is not fetched: {why}"), &[]),
         }
     }
@@ -136,8 +133,19 @@ fn update(store: &Store, artifact: &Artifact<&str>) -> Result<(), &'static str> 
     };
     let user = artifact.user.filter(|text| !text.is_empty());
     let location = Location::new(artifact.url, user, password.as_deref().filter(|text| !text.is_empty()))?;
-    wish(store, tenant, location);
+    wish(store, tenant, checked(settings, location));
     Ok(())
+}
+
+/// The same with the digest that the payload states, if this is what REPO_URL names, whoever says that it is to be fetched.
+fn checked(settings: &Settings, location: Location) -> Location {
+    let own = settings.url.and_then(|url| Location::new(url, None, None).ok());
+    let own = own.filter(|own| own.url == location.url);
+    let stated = own.and_then(|own| settings.digest.or(own.digest));
+    Location {
+        digest: stated.or(location.digest),
+        ..location
+    }
 }
 
 /// Whose the artifact of the payload is.

@@ -172,6 +172,34 @@ fn a_domain_belongs_to_the_tenant_that_had_it_last() {
 }
 
 #[test]
+fn the_digest_of_the_payload_holds_for_its_url_whoever_names_it() {
+    let (mine, other) = ("ab".repeat(32), "cd".repeat(32));
+    let payload = format!("REPO_URL=http://me:pw@host/a.tar,REPO_DIGEST=sha256:{mine}");
+    let store = Store::new(Settings::read(&Parameters::new(b"", payload.leak().as_bytes())));
+    for (url, digest) in [
+        ("http://host/a.tar", Some(&mine)),
+        (&*format!("http://host/a.tar#sha256={other}"), Some(&mine)),
+        ("http://host/b.tar", None),
+        (&*format!("http://host/b.tar#sha256={other}"), Some(&other)),
+    ] {
+        let artifact = cartridge_agent_core::control::Artifact {
+            url,
+            user: None,
+            password: None,
+            tenant: None,
+        };
+        super::super::update(&store, &artifact).unwrap();
+        let job = job(&store);
+        assert_eq!(
+            job.wish.location.digest,
+            digest.and_then(|digest| Digest::parse(digest)),
+            "{url}"
+        );
+        assert!(store.fail(&job, None).is_ok());
+    }
+}
+
+#[test]
 fn a_retry_is_made_by_whoever_waits_when_it_is_due() {
     let store: &'static Store = Box::leak(Box::new(store()));
     store.wish(id("7"), location("x"));

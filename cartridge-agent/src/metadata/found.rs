@@ -28,7 +28,8 @@ impl Found {
             What::InstanceId => instance.id = text(&body),
             What::Hostname => instance.hostname = text(&body),
             What::Zone => instance.zone = text(&body),
-            What::Keys => {}
+            // It may be asked for again, with a new token.
+            What::Keys => instance.keys.clear(),
             What::Key(_) => instance.keys.extend(text(&body)),
         }
     }

@@ -229,6 +229,11 @@ fn suites(root: &Path) -> Result<Vec<Suite>, Error> {
             "The cartridge command and its script: help, errors with suggestions, JSON, new, run, dev, its local platform, what it installs.",
             "-p image-builder --test cli",
         ),
+        suite(
+            "fuzz",
+            "Every input from outside under a fuzzer, for a short while; longer: -- --executions 1000000 [TARGET].",
+            "-p cartridge-fuzz --features suite --test fuzz",
+        ),
     ];
     let folder = root.join("tests/tests");
     let mut files: Vec<_> = fs::read_dir(&folder)

@@ -32,7 +32,7 @@ impl World {
         fs::copy(super::root().join("cartridge"), world.path("top/cartridge")).expect("the script");
         world.write("top/Cargo.toml", "");
         world.write("top/Cargo.lock", "");
-        for tool in ["cc", "ld.lld", "wrk", "ab", "python3", "zip", "bsdtar"] {
+        for tool in ["cc", "ld.lld", "wrk", "ab", "python3", "mosquitto", "zip", "bsdtar"] {
             world.stub(tool, "");
         }
         world.stub("sudo", "exec \"$@\"");
@@ -120,6 +120,17 @@ fn only_what_the_command_needs_is_installed() {
         let (status, said, log) = world.run(line);
         assert!(status == 1 && log.contains("qemu-system-x86"), "{line:?}: {said} {log}");
     }
+}
+
+#[test]
+fn a_cxx_compiler_is_installed_for_the_fuzzer_alone() {
+    let world = World::new();
+    world.stub("apt-get", "exit 1");
+    let (status, said, log) = world.run(&["test", "fuzz"]);
+    assert!(status == 1 && log.contains("g++"), "{said} {log}");
+    world.stub("c++", "");
+    let (status, said, log) = world.run(&["test", "fuzz", "--", "--executions", "1000", "mqtt"]);
+    assert_eq!((status, &*log), (0, ""), "{said}");
 }
 
 #[test]

@@ -11,55 +11,57 @@
 
 pub mod device;
 
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod address;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod ask;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod block;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod connection;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod datagram;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod delivery;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod dhcp_options;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod dns;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod frame;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod hops;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod link;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod listener;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod lone;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod options;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod outbox;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod ports;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod resolve;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod setup;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod stack;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod system;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod table;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod tcp;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod text;
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod udp;
 
+#[cfg(all(feature = "fuzz", not(target_os = "hermit")))]
+pub mod fuzzed;
 #[cfg(test)]
 mod tests;
 
@@ -68,11 +70,11 @@ mod kernel;
 #[cfg(target_os = "hermit")]
 pub use kernel::*;
 
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 use limits::*;
 
 /// How long things may take, nanoseconds where not a `Duration`.
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 mod limits {
     use smoltcp::time::Duration;
 
@@ -103,7 +105,7 @@ mod limits {
 }
 
 /// Takes a local name for a socket; brings the network up first when the address can only be one of the outside.
-#[cfg(any(target_os = "hermit", test))]
+#[cfg(any(target_os = "hermit", test, feature = "fuzz"))]
 fn bind(
     stack: &stack::Stack,
     protocol: ports::Protocol,

@@ -1,4 +1,4 @@
-//! What the stack needs of the rest of the kernel. Host tests put a simulated clock and scheduler in its place.
+//! What the stack needs of the rest of the kernel. Host tests and fuzzers put a simulated clock and scheduler in its place.
 
 pub use kernel::*;
 
@@ -39,7 +39,7 @@ mod kernel {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(not(target_os = "hermit"), any(test, feature = "fuzz")))]
 mod kernel {
     use crate::thread_types::{Channel, Wake};
     use std::boxed::Box;
@@ -103,10 +103,26 @@ mod kernel {
     }
 
     pub fn warn(message: core::fmt::Arguments) {
-        std::eprintln!("warn: {message}");
+        say("warn", message);
     }
 
     pub fn info(message: core::fmt::Arguments) {
-        std::eprintln!("info: {message}");
+        say("info", message);
+    }
+
+    fn say(level: &str, message: core::fmt::Arguments) {
+        if cfg!(test) {
+            std::eprintln!("{level}: {message}");
+        } else {
+            // A fuzzer has no use for it, but its making is under test.
+            std::hint::black_box(std::format!("{level}: {message}"));
+        }
+    }
+
+    /// Begins another simulated world.
+    #[cfg(feature = "fuzz")]
+    pub fn reset() {
+        NOW.set(1_000_000_000);
+        WOKEN.with(|woken| woken.borrow_mut().clear());
     }
 }

@@ -44,6 +44,8 @@ pub struct Setup {
     pub parameters: String,
     /// More arguments for QEMU.
     pub qemu: Vec<String>,
+    /// Has QEMU count instructions.
+    pub counts: bool,
 }
 
 impl Setup {
@@ -56,6 +58,7 @@ impl Setup {
             is_bare: false,
             parameters: String::new(),
             qemu: Vec::new(),
+            counts: false,
         }
     }
 
@@ -109,7 +112,7 @@ impl Setup {
         let mut launch = guest::launch(&image(PROGRAM))
             .forward(0, CONTROL_PORT)
             .forward(0, MANAGEMENT_PORT);
-        launch.machine = machine;
+        (launch.machine, launch.count_instructions) = (machine, self.counts);
         launch.extra.extend(self.qemu.iter().cloned());
         launch.memory_mib = 16;
         launch.payload = Some(payload.path().into());
@@ -221,6 +224,14 @@ impl Member {
         match &self.running {
             Running::Guest(guest) => Ok(guest.pid()),
             Running::Process(_) => anyhow::bail!("a process is behind `cartridge dev`"),
+        }
+    }
+
+    /// Instructions that its machine has executed.
+    pub fn instructions(&self) -> Result<u64> {
+        match &self.running {
+            Running::Guest(guest) => Ok(guest.instructions().map_err(|error| anyhow!("{error}"))?.total),
+            Running::Process(_) => anyhow::bail!("nobody counts a process's instructions"),
         }
     }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use qemu::guard;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ impl Broker {
     pub fn restart(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "it is running");
         let before = self.witness().count(RUNNING);
-        let mut command = guard::command("mosquitto").map_err(|error| anyhow::anyhow!("{error}"))?;
+        let mut command = guard::command(program()).map_err(|error| anyhow::anyhow!("{error}"))?;
         command.arg("-c").arg(self.path("configuration"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = guard::spawn(command, "mosquitto").map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -189,6 +189,16 @@ impl Drop for Broker {
         if self.child.is_some() {
             let _ = self.crash();
         }
+    }
+}
+
+/// Debian has it among the system's programs, which are not on every user's PATH.
+fn program() -> &'static str {
+    const DEBIAN: &str = "/usr/sbin/mosquitto";
+    if Path::new(DEBIAN).exists() {
+        DEBIAN
+    } else {
+        "mosquitto"
     }
 }
 

@@ -13,6 +13,10 @@ use std::time::Duration;
 pub const MEMBER: &str = "shop.basket.cluster-1.basket-7d1c";
 /// For one step of a life with a broker that is there. A busy host starts and runs guests slowly.
 pub const STEP: Duration = Duration::from_secs(30);
+/// What the member's log calls an outage.
+const OUTAGES: [&str; 3] = ["has ended the connection", "cannot be reached", "does not answer"];
+/// Attempts in an outage of some seconds, with pauses that double from one or two seconds on.
+const ATTEMPTS: usize = 6;
 /// Lines of the broker's log that a report shows.
 const TAIL: usize = 60;
 
@@ -81,6 +85,25 @@ impl Story {
         self.platform.settle()?;
         golden::ensure_same_status(&golden::life(MEMBER), &self.platform.seen())?;
         self.platform.ensure_no_refusal()
+    }
+
+    /// As [`Story::was_whole`], after an outage: the log told of it, of each attempt and of the end, and the attempts were few.
+    pub fn was_whole_after_an_outage(&self) -> Result<()> {
+        self.was_whole()?;
+        let told = OUTAGES.map(|words| self.member.lines_with(words));
+        let (troubles, connected) = (told.iter().sum::<usize>(), self.member.lines_with(": connected"));
+        ensure!(
+            (1..=ATTEMPTS).contains(&troubles),
+            "{troubles} lines tell of the outage"
+        );
+        ensure!(
+            (1..=ATTEMPTS).contains(&connected),
+            "{connected} lines tell of a connection"
+        );
+        let sessions = self.broker.witness().sessions(MEMBER);
+        // One more to end its session.
+        ensure!(sessions <= ATTEMPTS + 1, "it connected {sessions} times");
+        Ok(())
     }
 
     /// Nothing that the platform could hear is different from what it heard so far.

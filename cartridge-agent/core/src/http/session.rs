@@ -97,9 +97,6 @@ impl Session {
             Err(status) => return Step::Refuse(status),
             Ok(head) => head,
         };
-        if head.head_length > HEAD_LIMIT {
-            return Step::Refuse(Status::HeadTooLarge);
-        }
         let whole = head.head_length + head.body_length;
         if self.length < whole {
             if head.expects_continue && !core::mem::replace(&mut self.said_continue, true) {
@@ -126,11 +123,13 @@ impl Session {
     #[inline(never)]
     fn has_head(&mut self) -> bool {
         self.skip_empty_lines();
+        // What ends later is too large, however much of it has come.
+        let end = self.length.min(HEAD_LIMIT);
         let from = self.searched.saturating_sub(3);
-        let input = &self.buffer[from..self.length];
+        let input = &self.buffer[from..end];
         let found = input.windows(2).any(|pair| pair == b"\n\n") || input.windows(3).any(|triple| triple == b"\n\r\n");
         if !found {
-            self.searched = self.length;
+            self.searched = end;
         }
         found
     }

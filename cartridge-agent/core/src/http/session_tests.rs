@@ -149,6 +149,22 @@ fn a_slow_client_cannot_move_its_deadline() {
 }
 
 #[test]
+fn a_head_that_is_too_large_is_refused_as_such_however_it_is_cut() {
+    let bad = std::format!("GET / HTTP/1.1\r\nno colon\r\n{}\r\n\r\n", "x".repeat(HEAD_LIMIT));
+    for piece in [1, 1000, bad.len()] {
+        assert_eq!(outcome(bad.as_bytes(), piece), ["431"], "in pieces of {piece}");
+    }
+    let whole = std::format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(HEAD_LIMIT - 18));
+    assert_eq!(whole.len(), HEAD_LIMIT);
+    for piece in [1, 1000, whole.len()] {
+        assert!(
+            outcome(whole.as_bytes(), piece)[0].starts_with("Get "),
+            "in pieces of {piece}"
+        );
+    }
+}
+
+#[test]
 fn a_connection_may_idle_between_requests() {
     let mut session = Session::new(Duration::ZERO);
     let input = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -164,6 +164,8 @@ impl Inquiry {
     pub fn step(&self, now: Duration) -> Step {
         match self.end {
             Some(end) => end,
+            // What the member can do without does not hold it up longer.
+            None if now >= self.deadline && !self.what.is_needed() => Step::Done,
             None if now < self.not_before => Step::Wait(self.not_before),
             None => Step::Ask(self.what, self.address),
         }

@@ -170,6 +170,26 @@ fn what_a_member_can_do_without_is_tried_three_times() {
 }
 
 #[test]
+fn what_a_member_can_do_without_does_not_hold_up_its_payload_past_the_deadline() {
+    // The payload comes late.
+    let (mut inquiry, mut now) = (ec2(), 100 * SECOND);
+    let end = loop {
+        match inquiry.step(now) {
+            Step::Ask(What::Token | What::UserData, _) => _ = inquiry.answered(Ok(200), now, 0),
+            // Each takes as long as it may.
+            Step::Ask(..) => {
+                now += REQUEST_LIMIT;
+                inquiry.answered(Err(Fault::TimedOut), now, 0);
+            }
+            Step::Wait(until) => now = until,
+            end => break end,
+        }
+    };
+    assert_eq!(end, Step::Done);
+    assert!(now < 120 * SECOND + REQUEST_LIMIT, "{now:?}");
+}
+
+#[test]
 fn an_address_that_answered_is_kept() {
     let mut inquiry = openstack();
     let mut told = Vec::new();

@@ -31,6 +31,7 @@ struct Flat<'t> {
 
 impl Flat<'_> {
     fn object(&mut self) -> Option<()> {
+        self.blanks();
         self.expect(b'{')?;
         self.put(ITEM_END);
         self.blanks();

@@ -151,3 +151,10 @@ fn no_json_makes_the_reader_panic_or_grow() {
         }
     }
 }
+
+#[test]
+fn blanks_before_an_object_do_not_count() {
+    let mut text = *b"\n {\"A\":1}";
+    let length = flat_json(&mut text).unwrap();
+    assert_eq!(text[..length], *b"\x1eA\x1f1\x1e");
+}

@@ -191,7 +191,10 @@ impl<'a> Stratos<'a> {
     fn tick(&mut self) {
         let now = self.now;
         match self.phase {
-            Phase::Idle(until) if now >= until => self.phase = Phase::Reaching(now + REACH),
+            Phase::Idle(until) if now >= until => {
+                let reach = if self.is_ending() { HURRIED_ANSWER } else { REACH };
+                self.phase = Phase::Reaching(now + reach);
+            }
             Phase::Reaching(until) if now >= until => self.fail(Trouble::Unreachable),
             Phase::Greeting(until) if now >= until => self.fail(Trouble::Silent),
             Phase::Parting(until) if now >= until => self.part(),
@@ -231,6 +234,8 @@ impl<'a> Stratos<'a> {
             self.sessions &= !(1 << self.broker);
             return self.leave();
         }
+        // The next broker may have the session of this life.
+        self.purpose = Purpose::Serve;
         let count = self.settings.brokers().len();
         let mut pause = if was_good {
             self.backoff.reset();
@@ -334,7 +339,7 @@ impl<'a> Stratos<'a> {
         self.up_since = self.now;
         self.ping_at = self.now + PING;
         if let Some(event) = &mut self.outbox.in_flight {
-            event.is_out = false;
+            (event.is_out, event.is_complete, event.is_denied) = (false, false, false);
             event.is_doubtful |= !has_session || event.broker != self.broker;
         }
         self.subscribe(&FIRST_TOPICS);

@@ -45,9 +45,9 @@ enum Kind {
 /// What a message means.
 #[derive(Default)]
 pub struct Heard {
-    /// A whole topology came.
+    /// A whole topology came, as it is now.
     pub is_topology: bool,
-    /// The platform's side is there: it said something of a member.
+    /// The platform's side is there: it has just said something of a member.
     pub is_platform: bool,
     /// The member is to stop.
     pub is_stop: bool,
@@ -156,7 +156,8 @@ impl<'a> Inbox<'a> {
     }
 
     fn understand(&mut self, kind: Kind, heard: &mut Heard) {
-        heard.is_platform = true;
+        // Only what no broker keeps (QoS 0, not retained) has just been said.
+        heard.is_platform = !self.is_retained && matches!(kind, Kind::Topology | Kind::Member(_));
         let Collector {
             fields,
             members,
@@ -170,7 +171,7 @@ impl<'a> Inbox<'a> {
             Kind::Topology => {
                 members.commit();
                 self.own_state = *own_state;
-                heard.is_topology = true;
+                heard.is_topology = !self.is_retained;
                 heard.known_as = self.own_state.filter(|state| *state >= State::Initialized);
             }
             Kind::Member(state) => {

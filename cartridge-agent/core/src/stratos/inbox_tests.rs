@@ -76,7 +76,9 @@ fn each_event_means_what_it_says() {
     ] {
         let mut inbox = inbox();
         let heard = publish(&mut inbox, topic, &document);
-        assert!(heard.is_platform && heard.fault.is_none() && !heard.is_stop && heard.known_as.is_none(), "{topic}");
+        assert!(heard.fault.is_none() && !heard.is_stop && heard.known_as.is_none(), "{topic}");
+        // The others may have waited in the session for long.
+        assert_eq!(heard.is_platform, topic.starts_with("topology/"), "{topic}");
         assert_eq!(events(&mut inbox), [expected], "{topic}");
     }
 }

@@ -105,6 +105,8 @@ pub struct InFlight {
     pub is_received: bool,
     /// The broker says that it is delivered, but may have forgotten it; the platform is asked.
     pub is_complete: bool,
+    /// The platform's topologies since then do not show it.
+    pub is_denied: bool,
     /// It was sent on the connection there is now.
     pub is_out: bool,
     /// It was taken up on a connection after the one it was first sent on.

@@ -34,13 +34,8 @@ impl Stratos<'_> {
     /// Takes up an event that was on its way when the last connection ended. What the platform shows counts first: a broker that was
     /// killed may remember an older session than it had.
     fn resume(&mut self, mut event: InFlight, has_topology: bool) {
-        let is_shown = match self.inbox.own_state {
-            Some(state) => state >= event.status.state(),
-            None => event.status == Status::ReadyToShutdown,
-        };
-        // A member that was known as Active before tells nothing by it.
-        let is_heard = has_topology && is_shown && event.status.state() > self.known_as;
-        if is_heard || event.is_complete && !has_topology {
+        let is_heard = has_topology && self.is_shown(event.status);
+        if is_heard || event.is_complete && !event.is_denied {
             self.notes.push(Note::Resumed(event.status, true));
             self.outbox.in_flight = None;
             return self.deliver(has_topology);
@@ -59,6 +54,27 @@ impl Stratos<'_> {
         self.answer_until = Some(self.answer_time());
     }
 
+    /// True if the last topology shows that this event arrived.
+    fn is_shown(&self, status: Status) -> bool {
+        let is_shown = match self.inbox.own_state {
+            Some(state) => state >= status.state(),
+            None => status == Status::ReadyToShutdown,
+        };
+        // A member that was known as Active before tells nothing by it.
+        is_shown && status.state() > self.known_as
+    }
+
+    /// A topology came: true if more are to be waited for. One without an event that the broker has just delivered may be older: they
+    /// are sent to all members, whoever asked.
+    pub(super) fn waits_for_another_topology(&mut self) -> bool {
+        let Some(mut event) = self.outbox.in_flight.filter(|event| event.is_complete) else {
+            return false;
+        };
+        event.is_denied = !self.is_shown(event.status);
+        self.outbox.in_flight = Some(event);
+        event.is_denied
+    }
+
     fn publish(&mut self, status: Status) {
         let packet = self.next_packet();
         self.send(status, packet, false);
@@ -68,6 +84,7 @@ impl Stratos<'_> {
             broker: self.broker,
             is_received: false,
             is_complete: false,
+            is_denied: false,
             is_out: true,
             is_resumed: false,
             is_doubtful: false,
@@ -89,7 +106,8 @@ impl Stratos<'_> {
     pub(super) fn received(&mut self, packet: u16) {
         // It is told to deliver in any case: what we know nothing of is then forgotten.
         self.acknowledge(kind::PUBREL, packet);
-        if let Some(event) = &mut self.outbox.in_flight
+        if self.phase == Phase::Up
+            && let Some(event) = &mut self.outbox.in_flight
             && event.packet == packet
         {
             event.is_received = true;

@@ -70,7 +70,7 @@ impl Receiver for Stratos<'_> {
         }
         // What is on its way needs a topology; for what waits it is enough that the platform is there.
         let is_enough = heard.is_topology || heard.is_platform && self.outbox.in_flight.is_none();
-        if self.gate.is_some() && is_enough {
+        if self.gate.is_some() && is_enough && !self.waits_for_another_topology() {
             self.gate = None;
             self.deliver(heard.is_topology);
         }

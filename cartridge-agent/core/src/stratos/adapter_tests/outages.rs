@@ -1,5 +1,6 @@
 //! Brokers that come and go.
 
+use super::super::{ANSWER, HURRIED_ANSWER, HURRIED_PAUSE};
 use super::world::*;
 use crate::control::{Command, ControlPlane};
 use crate::lifecycle::State;
@@ -58,8 +59,8 @@ fn an_event_under_way_arrives_once_whatever_the_broker_remembers() {
     }
 }
 
-#[test]
-fn a_broker_that_completes_what_it_has_forgotten_is_found_out() {
+/// A member whose broker says that it has delivered Started, which was under way when the connection ended.
+fn completed() -> World {
     let mut world = World::new(PAYLOAD);
     world.accept(false);
     world.topology("Initialized");
@@ -72,8 +73,28 @@ fn a_broker_that_completes_what_it_has_forgotten_is_found_out() {
     world.said();
     world.pubcomp();
     assert_eq!(world.said(), ["PUBLISH0 initializer/CompleteTopologyRequestEvent {}"]);
+    world
+}
+
+#[test]
+fn a_broker_that_completes_what_it_has_forgotten_is_found_out() {
+    let mut world = completed();
     world.topology("Initialized");
+    world.pass(ANSWER);
     assert_eq!(World::published(&world.said(), "Started"), 1);
+}
+
+#[test]
+fn an_old_topology_does_not_have_a_delivered_event_sent_again() {
+    let mut world = completed();
+    for _ in 0..3 {
+        world.topology("Initialized");
+        world.pass(Duration::from_secs(1));
+    }
+    world.topology("Starting");
+    world.pass(ANSWER);
+    assert_eq!(World::published(&world.said(), "Started"), 0);
+    assert!(world.plane.outbox.is_empty());
 }
 
 #[test]
@@ -356,5 +377,53 @@ fn every_broker_that_had_a_session_is_told_to_forget_it() {
         assert!(world.plane.is_heard());
         let hosts: Vec<_> = world.attempts.iter().map(|(_, host)| host.as_str()).collect();
         assert_eq!(hosts, ["a", "b", "b", "a"]);
+    }
+}
+
+#[test]
+fn what_a_broker_has_kept_does_not_stand_for_the_platform() {
+    let mut world = World::active();
+    world.drop_link();
+    world.pass(Duration::from_secs(3));
+    world.accept(true);
+    world.enter(State::InMaintenance);
+    // QoS 1, sent before; retained.
+    let kept = br#"{"tenantId":7,"serviceName":"php"}"#;
+    world.send(&message("tenant/TenantSubscribedEvent", kept, 8 | 2));
+    let old = topology(&[("php.c", "php.c.m1", "Initialized")]);
+    world.send(&message("topology/CompleteTopologyEvent", old.as_bytes(), 1));
+    assert_eq!(World::published(&world.said(), "Maintenance"), 0);
+    world.topology("Active");
+    assert_eq!(World::published(&world.said(), "Maintenance"), 1);
+}
+
+#[test]
+fn only_the_broker_with_a_session_of_the_life_before_is_told_to_forget_it() {
+    let mut world = World::new("MB_URLS=a|b,MEMBER_ID=m,CLUSTER_ID=c");
+    world.accept(true);
+    world.drop_link();
+    assert_eq!(world.said().last().unwrap(), "CONNECT m flags 2 keep-alive 60");
+    // It goes before it has forgotten.
+    world.drop_link();
+    assert_eq!(world.said(), ["CONNECT m flags 0 keep-alive 60"]);
+    assert_eq!(world.attempts.last().unwrap().1, "b");
+}
+
+#[test]
+fn brokers_that_cannot_be_reached_are_passed_over_quickly_at_the_end() {
+    let mut world = World::active();
+    let (mut now, plane) = (world.now, &mut world.plane);
+    plane.connected(0, false, now);
+    plane.entered(State::InMaintenance, now);
+    plane.entered(State::ReadyToShutDown, now);
+    for _ in 0..3 {
+        plane.command(now);
+        assert!(plane.peer(0).is_some());
+        // Nothing comes of it.
+        let until = plane.wake().unwrap();
+        assert!(until <= now + HURRIED_ANSWER);
+        plane.command(until);
+        now = plane.wake().unwrap();
+        assert!(plane.peer(0).is_none() && now <= until + HURRIED_PAUSE);
     }
 }

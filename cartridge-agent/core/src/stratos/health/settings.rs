@@ -148,7 +148,12 @@ impl<'a> Reader<'_, 'a> {
     fn receivers(&mut self, settings: &mut Settings<'a>) {
         let key = "thrift.receiver.urls";
         let list = self.parameters.get(key).unwrap_or_default();
-        for item in list_items(list) {
+        // As for brokers: `|` in launch-params, where `,` ends the value, and upstream's `,` where a value may have it.
+        for item in list_items(list).flat_map(|item| item.split(',')) {
+            let item = item.trim_ascii();
+            if item.is_empty() {
+                continue;
+            }
             let expected = match receiver(item) {
                 Ok(receiver) if settings.add(receiver) => continue,
                 Ok(_) => "one of the first 8 receivers",
@@ -175,7 +180,7 @@ impl<'a> Reader<'_, 'a> {
 }
 
 const NOT_TLS: &str = "a receiver without TLS (this agent has none: name its plain port as tcp://HOST:PORT)";
-const NOT_AN_ADDRESS: &str = "a list of tcp://HOST:PORT, separated by '|'";
+const NOT_AN_ADDRESS: &str = "a list of tcp://HOST:PORT, separated by '|' or ','";
 
 /// A receiver as `HOST`, `HOST:PORT` or `tcp://HOST:PORT`; an IPv6 address has brackets if a port follows. Stratos' own agents
 /// connect to `HOST:7711` with TLS, so that port without `tcp://` asks for it as much as `ssl://` does.

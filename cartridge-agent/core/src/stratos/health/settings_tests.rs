@@ -51,6 +51,19 @@ fn receivers_are_read_in_every_form() {
 }
 
 #[test]
+fn upstreams_list_is_read_where_a_value_may_have_a_comma() {
+    let mut payload = br#"{"thrift.receiver.urls": "cep1:7611, cep2:7000,|[::1]:1"}"#.to_vec();
+    let length = crate::payload::read(&mut payload).unwrap();
+    let mut told = 0;
+    let settings = Settings::read(&Parameters::new(b"", &payload[..length]), &mut |_| told += 1).unwrap();
+    let receivers: Vec<_> = settings.receivers().iter().map(|it| (it.host, it.port)).collect();
+    assert_eq!(
+        (receivers, told),
+        (Vec::from([("cep1", 7611), ("cep2", 7000), ("::1", 1)]), 0)
+    );
+}
+
+#[test]
 fn a_receiver_that_demands_tls_is_refused_in_clear_words() {
     for payload in [
         "thrift.receiver.urls=ssl://cep:7611",
