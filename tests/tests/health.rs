@@ -348,7 +348,7 @@ fn a_receiver_that_answers_nonsense_or_nothing_costs_a_line_and_the_next_one_is_
         b"\x80\x01\x00\x02\x00\x00\x00\x07connect\x00\x00\x00\x01\x0b\x00\x00\x00\x00\x00\x24half-a-sess";
     const ANOTHERS: &[u8] = b"\x80\x01\x00\x02\x00\x00\x00\x07connect\x00\x00\x00\x63\x00";
     const LONG: &[u8] = &[b'x'; 100_000];
-    for (answer, closes, words) in [
+    let cases = [
         (
             &b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"[..],
             false,
@@ -361,20 +361,26 @@ fn a_receiver_that_answers_nonsense_or_nothing_costs_a_line_and_the_next_one_is_
         (b"", false, "no answer within 10 s"),
         (CUT_OFF, true, "ended before an answer"),
         (b"", true, "ended before an answer"),
-    ] {
-        let server = start(&[]);
-        let (odd, was_asked) = odd_receiver(answer, closes);
-        let mut member = Member::new(&[odd, server.port()]);
-        run_to(&mut member, &server, 4);
-        assert!(
-            was_asked.try_recv().is_ok() && was_asked.try_recv().is_err(),
-            "asked once"
-        );
-        assert_eq!(
-            (member.logged(words), member.log.len()),
-            (1, 2),
-            "{words}: {:?}",
-            member.log
-        );
-    }
+    ];
+    // Side by side: they wait for time limits.
+    thread::scope(|scope| {
+        for (answer, closes, words) in cases {
+            scope.spawn(move || {
+                let server = start(&[]);
+                let (odd, was_asked) = odd_receiver(answer, closes);
+                let mut member = Member::new(&[odd, server.port()]);
+                run_to(&mut member, &server, 4);
+                assert!(
+                    was_asked.try_recv().is_ok() && was_asked.try_recv().is_err(),
+                    "asked once"
+                );
+                assert_eq!(
+                    (member.logged(words), member.log.len()),
+                    (1, 2),
+                    "{words}: {:?}",
+                    member.log
+                );
+            });
+        }
+    });
 }

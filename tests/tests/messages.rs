@@ -85,17 +85,7 @@ fn large(place: Place) -> Result<()> {
         story.platform.send_topology()?;
         story.activate()?;
         for round in 0..3 {
-            story
-                .platform
-                .set(Known::own(&format!("basket-{round}"), State::Starting))?;
-            story.platform.send_topology()?;
-            story
-                .platform
-                .set(Known::dependency(&format!("db-{round}"), State::Active))?;
-            story
-                .member
-                .feed
-                .wait_for(&format!("db-{round}\", state: Active"), STEP)?;
+            story.grow(round)?;
         }
         let heap = story.member.heap()?;
         println!("heap before {before} bytes, after {}, at most {}", heap.now, heap.most);

@@ -365,18 +365,7 @@ fn heap(place: Place) -> Result<()> {
         story.activate()?;
         let mut most = story.member.heap()?.most;
         for round in 0..5 {
-            story
-                .platform
-                .set(Known::own(&format!("basket-{round}"), State::Active))?;
-            story.platform.send_topology()?;
-            // What comes after it was read after it.
-            story
-                .platform
-                .set(Known::dependency(&format!("db-{round}"), State::Active))?;
-            story
-                .member
-                .feed
-                .wait_for(&format!("db-{round}\", state: Active"), STEP)?;
+            story.grow(round)?;
             most = most.max(story.member.heap()?.most);
         }
         let program = most.saturating_sub(alone.0);

@@ -42,6 +42,11 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// Has cargo start each test program tied to itself, as it is tied to us: none outlives a `cartridge` that was killed.
 const TIED: &str = "target.'cfg(unix)'.runner";
 
+/// Suites whose tests wait for most of their time, for pauses and time limits to pass, and so for each other only without need: so
+/// many at once, whatever the number of processors.
+const WAITING: [&str; 3] = ["brokers", "metadata", "outages"];
+const AT_ONCE: &str = "--test-threads=6";
+
 /// A suite: `cargo test` with arguments, or the checks of the source.
 pub struct Suite {
     name: String,
@@ -117,7 +122,7 @@ fn run_all<'s>(
         print(&format!("\n== {}: {}", suite.name, suite.about));
         let (mut count, begun) = (Count::default(), Instant::now());
         match &suite.cargo {
-            Some(words) => outcome = run_cargo(workspace, words, rest, &watch, &mut count)?,
+            Some(words) => outcome = run_cargo(workspace, words, &suite.words(rest), &watch, &mut count)?,
             None => test_lint::run(workspace, &mut count)?,
         }
         lines.push(count.line(&suite.name, begun.elapsed()));
@@ -137,6 +142,18 @@ fn run_all<'s>(
         Outcome::Interrupted => INTERRUPTED.into(),
         Outcome::Complete => u8::from(all.failed > 0).into(),
     })
+}
+
+impl Suite {
+    /// The words for its test program; the user's count.
+    fn words(&self, rest: &[OsString]) -> Vec<OsString> {
+        let is_told = rest
+            .iter()
+            .any(|word| word.to_string_lossy().starts_with("--test-threads"));
+        let waits = WAITING.contains(&&*self.name) && !is_told;
+        let own = waits.then(|| AT_ONCE.into());
+        own.into_iter().chain(rest.iter().cloned()).collect()
+    }
 }
 
 impl Count {
@@ -327,6 +344,19 @@ mod tests {
         let line = "test result: FAILED. 23 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.13s";
         assert_eq!(result(line), Some((23, 2, 1)));
         assert_eq!(result("test a ... ok"), None);
+    }
+
+    #[test]
+    fn suites_that_wait_run_more_tests_at_once_unless_their_user_says_how_many() {
+        let words = |name: &str, rest: &[&str]| {
+            let rest: Vec<OsString> = rest.iter().map(OsString::from).collect();
+            let (name, about) = (name.into(), String::new());
+            let cargo = None;
+            Suite { name, about, cargo }.words(&rest)
+        };
+        assert_eq!(words("outages", &["frozen"]), [AT_ONCE, "frozen"]);
+        assert_eq!(words("outages", &["--test-threads", "1"]), ["--test-threads", "1"]);
+        assert_eq!(words("boot", &["x"]), ["x"]);
     }
 
     #[test]

@@ -358,35 +358,33 @@ impl Standin {
 
     /// A broadcast about the member.
     fn event(&self) -> Value {
-        json!({
+        self.event_with(json!({"groupId": null, "status": self.state.name(), "properties": {}}))
+    }
+
+    /// Who the member is, and these fields.
+    fn event_with(&self, more: Value) -> Value {
+        let mut event = json!({
             "serviceName": self.who.service,
             "clusterId": self.who.cluster,
             "clusterInstanceId": self.who.cluster_instance,
             "networkPartitionId": self.who.network_partition,
             "partitionId": self.who.partition,
             "memberId": self.who.member,
-            "groupId": null,
-            "status": self.state.name(),
-            "properties": {},
-        })
+        });
+        merge(&mut event, more);
+        event
     }
 
     /// A broadcast with the member's addresses.
     fn event_of_addresses(&self) -> Value {
-        json!({
-            "serviceName": self.who.service,
-            "clusterId": self.who.cluster,
-            "clusterInstanceId": self.who.cluster_instance,
-            "networkPartitionId": self.who.network_partition,
-            "partitionId": self.who.partition,
-            "memberId": self.who.member,
+        self.event_with(json!({
             "instanceId": null,
             "memberPublicIPs": [self.who.address],
             "defaultPublicIP": self.who.address,
             "memberPrivateIPs": [self.who.address],
             "defaultPrivateIP": self.who.address,
             "properties": {},
-        })
+        }))
     }
 }
 

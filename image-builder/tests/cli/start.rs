@@ -195,6 +195,49 @@ fn the_tests_thrift_server_is_installed_below_target() {
     assert!(world.run(&["test", "health"]).2.contains("pip "), "another version");
 }
 
+/// What the tests talk to and are measured with is installed for the suites that use it, and all of it for all of them.
+#[test]
+fn each_suite_has_what_it_needs() {
+    let world = World::new();
+    world.stub("apt-get", "");
+    world.write("top/tests/peers/requirements.txt", "thriftpy2==1\n");
+    let pip = format!("#!/bin/sh\necho \"pip install\" >>'{}'\n", world.path("log").display());
+    world.write("top/target/python/bin/pip", &pip);
+    for tool in ["wrk", "ab", "zip", "bsdtar"] {
+        fs::remove_file(world.path("bin").join(tool)).expect("not installed");
+    }
+    for (suites, wanted) in [
+        (
+            &[][..],
+            &[
+                "qemu-system-x86",
+                "wrk",
+                "apache2-utils",
+                "zip",
+                "libarchive-tools",
+                "mosquitto-clients",
+                "pip",
+            ][..],
+        ),
+        (&["unit"], &["zip", "libarchive-tools"]),
+        (&["cli"], &["qemu-system-x86", "mosquitto-clients"]),
+        (&["http"], &["qemu-system-x86", "wrk", "apache2-utils"]),
+        (&["artifacts"], &["qemu-system-x86", "zip", "libarchive-tools"]),
+        (&["tenants"], &["qemu-system-x86", "zip", "libarchive-tools"]),
+        (&["stratos"], &["qemu-system-x86", "pip"]),
+        (&["health"], &["pip"]),
+        (&["lint", "health"], &["pip"]),
+    ] {
+        let _ = fs::remove_file(world.path("top/target/python/installed"));
+        let (status, said, log) = world.run(&[&["test"], suites].concat());
+        assert_eq!(status, 0, "{said}");
+        let words: Vec<&str> = log.split_whitespace().collect();
+        for package in wanted {
+            assert!(words.contains(package), "{suites:?}: no {package}: {log}");
+        }
+    }
+}
+
 /// `--help` behind `--` is the app's: what the command needs is installed all the same.
 #[test]
 fn words_for_the_app_are_not_taken_for_the_commands() {

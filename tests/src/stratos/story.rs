@@ -54,6 +54,17 @@ impl Story {
         self.platform.wait_state(MEMBER, State::Active, STEP)
     }
 
+    /// Sends the topology with one more member of the own cluster, and waits until it was read: what is told after it has reached
+    /// the app.
+    pub fn grow(&self, round: usize) -> Result<()> {
+        self.platform
+            .set(Known::own(&format!("basket-{round}"), State::Active))?;
+        self.platform.send_topology()?;
+        let after = format!("db-{round}");
+        self.platform.set(Known::dependency(&after, State::Active))?;
+        self.member.feed.wait_for(&format!("{after}\", state: Active"), STEP)
+    }
+
     /// Asks it to leave, and sees it go.
     pub fn leave(&mut self) -> Result<()> {
         self.platform.clean_up(MEMBER)?;
