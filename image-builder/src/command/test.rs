@@ -35,6 +35,8 @@ Ctrl-C ends the tests and all that they started.
 
 /// For one suite; far more than any needs on a slow machine.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
+/// The same with words for the test programs: a million inputs for a fuzzer, say.
+const OWN_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
 /// For test programs, and what they started, to end in order once they are to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// Has cargo start each test program tied to itself, as it is tied to us: none outlives a `cartridge` that was killed.
@@ -289,7 +291,8 @@ fn run_cargo(
     let home = (HOME_VARIABLE, workspace.root.as_path());
     let cargo = Process::start(Path::new("cargo"), &arguments, &workspace.root, home)?;
     watch.watch(&cargo);
-    let end = Instant::now() + LIMIT;
+    let limit = if rest.is_empty() { LIMIT } else { OWN_LIMIT };
+    let end = Instant::now() + limit;
     let failed_before = count.failed;
     let outcome = loop {
         match cargo.next(Some(end))? {
@@ -312,7 +315,7 @@ fn run_cargo(
                 break Outcome::Interrupted;
             }
             Event::Deadline => {
-                print(&format!("the suite did not end within {} min", LIMIT.as_secs() / 60));
+                print(&format!("the suite did not end within {} min", limit.as_secs() / 60));
                 cargo.group().stop(STOP_LIMIT);
                 break Outcome::Complete;
             }

@@ -129,6 +129,8 @@ pub struct Inquiry {
     not_before: Duration,
     deadline: Duration,
     refreshed: bool,
+    /// The payload is known, or that there is none: nothing that goes wrong after it takes it away.
+    has_payload: bool,
     /// Numbers of the keys that are there, a bit each.
     keys: u8,
     end: Option<Step>,
@@ -150,6 +152,7 @@ impl Inquiry {
             not_before: Duration::ZERO,
             deadline,
             refreshed: false,
+            has_payload: false,
             keys: 0,
             end: None,
         }
@@ -165,7 +168,7 @@ impl Inquiry {
         match self.end {
             Some(end) => end,
             // What the member can do without does not hold it up longer.
-            None if now >= self.deadline && !self.what.is_needed() => Step::Done,
+            None if now >= self.deadline && self.has_payload => Step::Done,
             None if now < self.not_before => Step::Wait(self.not_before),
             None => Step::Ask(self.what, self.address),
         }
@@ -208,7 +211,8 @@ impl Inquiry {
         };
         if over || !problem.may_pass() {
             if self.what.is_needed() {
-                self.end = Some(Step::Failed(problem, self.failures));
+                let failed = Step::Failed(problem, self.failures);
+                self.end = Some(if self.has_payload { Step::Done } else { failed });
                 return None;
             }
             self.go_on(true);
@@ -246,6 +250,7 @@ impl Inquiry {
     fn go_on(&mut self, empty: bool) {
         self.tries = 0;
         self.pause = FIRST_PAUSE;
+        self.has_payload |= self.what == What::UserData;
         self.what = match self.what {
             What::MetaData | What::Token => What::UserData,
             What::UserData if self.service == Service::OpenStack => return self.end = Some(Step::Done),

@@ -190,6 +190,16 @@ fn what_a_member_can_do_without_does_not_hold_up_its_payload_past_the_deadline()
 }
 
 #[test]
+fn a_token_that_cannot_be_replaced_does_not_take_the_payload_away() {
+    for answer in [Ok(500), Ok(403), Err(Fault::TimedOut)] {
+        let known = [Ok(200), Ok(200), Ok(401)];
+        let (all, end, now) = asked(&mut ec2(), &[&known[..], &[answer; 100]].concat());
+        assert_eq!((all[2], all[3], end), (What::InstanceId, What::Token, Step::Done));
+        assert!(now <= 121 * SECOND, "{now:?}");
+    }
+}
+
+#[test]
 fn an_address_that_answered_is_kept() {
     let mut inquiry = openstack();
     let mut told = Vec::new();

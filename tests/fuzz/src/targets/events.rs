@@ -6,7 +6,7 @@ use cartridge_agent_core::control::Event;
 use cartridge_agent_core::lifecycle::State;
 use cartridge_agent_core::parameters::Parameters;
 use cartridge_agent_core::stratos::inbox::{Heard, Inbox};
-use cartridge_agent_core::stratos::json_stream::DEPTH_LIMIT;
+use cartridge_agent_core::stratos::json_stream::{DEPTH_LIMIT, Fault};
 use cartridge_agent_core::stratos::{members::MEMBER_LIMIT, settings};
 use serde_json::Value;
 
@@ -33,6 +33,7 @@ pub fn settings() -> settings::Settings<'static> {
 struct Outcome {
     heard: Vec<String>,
     stops: Vec<bool>,
+    /// Whether it could not be read.
     faults: Vec<bool>,
     events: Vec<Event<String>>,
     own_state: Option<State>,
@@ -75,7 +76,11 @@ impl Outcome {
             left_out,
         } = heard;
         self.stops.push(*is_stop);
-        self.faults.push(fault.is_some());
+        // An event that says nothing of use is left out, too, but as such.
+        self.faults.push(matches!(
+            fault,
+            Some((_, Fault::NotJson | Fault::NotUtf8 | Fault::TooDeep | Fault::CutShort))
+        ));
         self.heard.push(format!(
             "{is_topology} {is_platform} {is_stop} {known_as:?} {fault:?} {stale:?} {has_dropped} {left_out:?}"
         ));

@@ -70,7 +70,7 @@ impl Stratos<'_> {
         let Some(mut event) = self.outbox.in_flight.filter(|event| event.is_complete) else {
             return false;
         };
-        event.is_denied = !self.is_shown(event.status);
+        event.is_denied = event.status.state() > self.known_as && !self.is_shown(event.status);
         self.outbox.in_flight = Some(event);
         event.is_denied
     }
