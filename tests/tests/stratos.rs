@@ -202,7 +202,7 @@ fn events(place: Place) -> Result<()> {
         ensure!(member.feed.count("stranger-1") == 0, "a stranger");
         let artifact = json!({"clusterId": "shop.basket.cluster-1", "repoURL": "http://127.0.0.1:9/basket.zip", "tenantId": "-1234"});
         platform.publish("instance/notifier/ArtifactUpdatedEvent", artifact.to_string())?;
-        told("basket.zip")?;
+        told("ArtifactUpdated(")?;
         // The last event is the shutdown with its deadline, and it comes while there is time left.
         member.hold()?;
         platform.clean_up(MEMBER)?;

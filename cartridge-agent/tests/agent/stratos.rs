@@ -2,7 +2,7 @@
 
 use crate::support::{DEADLINE, Member, free_port};
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -11,10 +11,13 @@ use std::time::Duration;
 struct Mosquitto {
     port: u16,
     child: Child,
+    folder: PathBuf,
 }
 
 impl Mosquitto {
-    fn start(folder: &Path) -> Self {
+    fn start() -> Self {
+        let folder = std::env::temp_dir().join(format!("cartridge-agent-stratos-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
         let (port, file) = (free_port(), folder.join("mosquitto.conf"));
         let configuration = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest file {}\nlog_type all\nuser root\n",
@@ -35,7 +38,7 @@ impl Mosquitto {
             .spawn();
         let child = child.expect("mosquitto runs; next: apt-get install mosquitto");
         drop(crate::support::connect(port));
-        Mosquitto { port, child }
+        Mosquitto { port, child, folder }
     }
 }
 
@@ -43,6 +46,7 @@ impl Drop for Mosquitto {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -111,9 +115,7 @@ const OTHERS: &str = r#"{"clusterId":"php.c","clusterInstanceId":"ci","instanceI
 
 #[test]
 fn a_member_lives_a_whole_life_under_stratos() {
-    let folder = std::env::temp_dir().join(format!("cartridge-agent-stratos-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let broker = Mosquitto::start(&folder);
+    let broker = Mosquitto::start();
     let platform = Platform::connect(broker.port);
     let app = free_port();
     let payload = format!(
@@ -159,12 +161,10 @@ fn a_member_lives_a_whole_life_under_stratos() {
         "{:#?}",
         process.log
     );
-    let log = std::fs::read_to_string(folder.join("log")).unwrap();
+    let log = std::fs::read_to_string(broker.folder.join("log")).unwrap();
     let last = log
         .lines()
         .rfind(|line| line.contains("as php.c.1 ("))
         .expect("a connection");
     assert!(last.contains(" c1, "), "the broker keeps the session: {last}");
-    drop(broker);
-    let _ = std::fs::remove_dir_all(&folder);
 }
