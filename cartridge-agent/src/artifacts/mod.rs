@@ -71,7 +71,7 @@ pub fn clear() {
 pub fn is_awaited() -> bool {
     STORE
         .get()
-        .is_some_and(|store| store.settings.url.is_some() && !store.has_any())
+        .is_some_and(|store| store.settings.url.is_some() && !store.is_told())
 }
 
 /// The current version of each tenant.
@@ -157,7 +157,8 @@ fn own_tenant(settings: &Settings) -> TenantId {
 }
 
 /// Tells the app of a new version, and the agent, which may have waited for it.
-fn announce(shared: &Shared, version: ArtifactVersion) {
+fn announce(shared: &Shared, store: &Store, version: ArtifactVersion) {
+    store.told();
     shared.listeners.ready(version);
     shared.wake_agent();
 }

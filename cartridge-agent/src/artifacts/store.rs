@@ -22,8 +22,8 @@ pub struct Store {
     pub settings: Settings,
     state: Mutex<State>,
     changed: Condvar,
-    /// Any version was ever in place.
-    has_any: AtomicBool,
+    /// Some version is in place, and the log has told of it.
+    is_told: AtomicBool,
     /// Threads in [`Store::next`].
     waiting: AtomicUsize,
 }
@@ -94,14 +94,19 @@ impl Store {
             settings,
             state: Mutex::default(),
             changed: Condvar::new(),
-            has_any: AtomicBool::new(false),
+            is_told: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
         }
     }
 
-    /// True if any version was ever in place. (The agent asks all the time, so it takes no lock.)
-    pub fn has_any(&self) -> bool {
-        self.has_any.load(Ordering::Acquire)
+    /// True if any version was ever in place and told of. (The agent asks all the time, so it takes no lock.)
+    pub fn is_told(&self) -> bool {
+        self.is_told.load(Ordering::Acquire)
+    }
+
+    /// The log has told of a version: the member may be Active.
+    pub fn told(&self) {
+        self.is_told.store(true, Ordering::Release);
     }
 
     /// The version that this tenant has now.
@@ -235,7 +240,6 @@ impl Store {
         *versions += 1;
         let version = ArtifactVersion::new(job.tenant, *versions, digest, unpacked);
         let before = tenant.current.replace(version.clone());
-        self.has_any.store(true, Ordering::Release);
         Taken::New(version, before)
     }
 

@@ -99,7 +99,7 @@ fn attempt(shared: &Shared, store: &Store, job: &Job) {
                 ),
                 &[("event", "artifact")],
             );
-            super::announce(shared, version);
+            super::announce(shared, store, version);
         }
     }
 }

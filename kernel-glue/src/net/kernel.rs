@@ -102,7 +102,7 @@ pub fn connections() -> usize {
 }
 
 /// Closes every connection the program has open and sends what is queued, before the machine stops. Ends when everything is
-/// acknowledged, `patience` (ns) after the last progress, or after `limit` (ns).
+/// acknowledged and the peers have ended their side, `patience` (ns) after the last progress, or after `limit` (ns).
 pub fn drain(patience: u64, limit: u64) {
     let Ok(stack) = stack() else { return };
     stack.run(|inner, now| inner.close_all(now));

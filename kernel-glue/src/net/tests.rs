@@ -205,6 +205,26 @@ fn half_close_lets_the_answer_through() {
     assert_eq!(client.read(&mut buffer), Ok(0));
 }
 
+/// At the end of the program, the end of a peer's side is waited for, too.
+#[test]
+fn a_connection_is_delivered_when_its_peer_has_ended_it_too() {
+    let world = world();
+    let listener = listen(&world.server, "0.0.0.0:80", 8);
+    let client = connect(&world.client, "10.0.0.1:80").unwrap();
+    let server = accept(&listener);
+    server.write(b"answer").unwrap();
+    let owed = || world.server.look(|inner| inner.owed());
+    assert!(owed() > 0);
+    world.server.run(|inner, now| inner.close_all(now));
+    let mut buffer = [0; 64];
+    assert_eq!((client.read(&mut buffer), client.read(&mut buffer)), (Ok(6), Ok(0)));
+    pass(50);
+    assert_eq!(owed(), 1);
+    drop(client);
+    pass(50);
+    assert_eq!(owed(), 0);
+}
+
 #[test]
 fn refusals_resets_and_silence_are_told_apart() {
     let world = world();
