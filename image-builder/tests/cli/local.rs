@@ -222,7 +222,8 @@ impl Subscriber {
     fn start(port: u16, topic: &str, count: usize) -> Self {
         publish(port, READY, "{}", &["-r"]);
         let mut line = Command::new("mosquitto_sub");
-        line.args(["-p", &port.to_string(), "-q", "1", "-v", "-t", topic]);
+        line.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+        line.args(["-q", "1", "-v", "-t", topic]);
         line.args(if topic == "#" { &[][..] } else { &["-t", READY] });
         line.args(["-C", &(count + 1).to_string(), "-W", &SOON.as_secs().to_string()]);
         line.stdout(Stdio::piped());
@@ -253,7 +254,8 @@ impl Drop for Subscriber {
 
 fn publish(port: u16, topic: &str, body: &str, more: &[&str]) {
     let mut line = Command::new("mosquitto_pub");
-    line.args(["-p", &port.to_string(), "-q", "2", "-t", topic, "-m", body]);
+    line.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+    line.args(["-q", "2", "-t", topic, "-m", body]);
     line.args(more);
     let status = line
         .status()

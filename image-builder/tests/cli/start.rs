@@ -32,7 +32,17 @@ impl World {
         fs::copy(super::root().join("cartridge"), world.path("top/cartridge")).expect("the script");
         world.write("top/Cargo.toml", "");
         world.write("top/Cargo.lock", "");
-        for tool in ["cc", "ld.lld", "wrk", "ab", "python3", "mosquitto", "zip", "bsdtar"] {
+        for tool in [
+            "cc",
+            "ld.lld",
+            "wrk",
+            "ab",
+            "python3",
+            "mosquitto",
+            "zip",
+            "bzip2",
+            "bsdtar",
+        ] {
             world.stub(tool, "");
         }
         world.stub("sudo", "exec \"$@\"");
@@ -203,7 +213,7 @@ fn each_suite_has_what_it_needs() {
     world.write("top/tests/peers/requirements.txt", "thriftpy2==1\n");
     let pip = format!("#!/bin/sh\necho \"pip install\" >>'{}'\n", world.path("log").display());
     world.write("top/target/python/bin/pip", &pip);
-    for tool in ["wrk", "ab", "zip", "bsdtar"] {
+    for tool in ["wrk", "ab", "zip", "bzip2", "bsdtar"] {
         fs::remove_file(world.path("bin").join(tool)).expect("not installed");
     }
     for (suites, wanted) in [
@@ -219,7 +229,7 @@ fn each_suite_has_what_it_needs() {
                 "pip",
             ][..],
         ),
-        (&["unit"], &["zip", "libarchive-tools"]),
+        (&["unit"], &["zip", "bzip2", "libarchive-tools"]),
         (&["cli"], &["qemu-system-x86", "mosquitto-clients"]),
         (&["http"], &["qemu-system-x86", "wrk", "apache2-utils"]),
         (&["artifacts"], &["qemu-system-x86", "zip", "libarchive-tools"]),
