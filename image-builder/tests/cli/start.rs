@@ -41,6 +41,7 @@ impl World {
             "mosquitto",
             "zip",
             "bzip2",
+            "xz",
             "bsdtar",
         ] {
             world.stub(tool, "");
@@ -213,7 +214,7 @@ fn each_suite_has_what_it_needs() {
     world.write("top/tests/peers/requirements.txt", "thriftpy2==1\n");
     let pip = format!("#!/bin/sh\necho \"pip install\" >>'{}'\n", world.path("log").display());
     world.write("top/target/python/bin/pip", &pip);
-    for tool in ["wrk", "ab", "zip", "bzip2", "bsdtar"] {
+    for tool in ["wrk", "ab", "zip", "xz", "bsdtar"] {
         fs::remove_file(world.path("bin").join(tool)).expect("not installed");
     }
     for (suites, wanted) in [
@@ -229,7 +230,7 @@ fn each_suite_has_what_it_needs() {
                 "pip",
             ][..],
         ),
-        (&["unit"], &["zip", "bzip2", "libarchive-tools"]),
+        (&["unit"], &["zip", "bzip2", "xz-utils", "libarchive-tools"]),
         (&["cli"], &["qemu-system-x86", "mosquitto-clients"]),
         (&["http"], &["qemu-system-x86", "wrk", "apache2-utils"]),
         (&["artifacts"], &["qemu-system-x86", "zip", "libarchive-tools"]),
