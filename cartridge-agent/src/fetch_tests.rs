@@ -1,36 +1,7 @@
 use super::*;
+use crate::test_server::serve;
 use cartridge_agent_core::http::client::Url;
 use std::net::TcpListener;
-use std::thread::JoinHandle;
-
-/// A server on loopback that gives each connection one of `answers`, in order; its thread ends with them, or after 10 s.
-fn serve(answers: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let place = listener.local_addr().unwrap().to_string();
-    let thread = std::thread::spawn(move || {
-        let mut requests = Vec::new();
-        for answer in answers {
-            let Ok((mut stream, _)) = listener.accept() else { break };
-            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-            let mut request = Vec::new();
-            let mut room = [0; 1000];
-            while !request.ends_with(b"\r\n\r\n") {
-                match stream.read(&mut room) {
-                    Ok(count @ 1..) => request.extend_from_slice(&room[..count]),
-                    _ => break,
-                }
-            }
-            requests.push(String::from_utf8(request).unwrap());
-            if answer.is_empty() {
-                // Silence: until the client goes.
-                let _ = stream.read(&mut room);
-            }
-            let _ = stream.write_all(&answer);
-        }
-        requests
-    });
-    (place, thread)
-}
 
 fn get(place: &str, end: Duration) -> (Result<u16, Fault>, Vec<u8>) {
     let url = format!("http://{place}/first");
@@ -57,10 +28,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 #[test]
 fn an_answer_is_fetched_and_redirects_on_the_host_are_followed() {
-    let (place, server) = serve(vec![
-        b"HTTP/1.1 302 Found\r\nLocation: /second\r\nContent-Length: 0\r\n\r\n".to_vec(),
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_vec(),
-    ]);
+    let (place, server) = serve(
+        "127.0.0.1",
+        vec![
+            b"HTTP/1.1 302 Found\r\nLocation: /second\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_vec(),
+        ],
+    );
     assert_eq!(get(&place, PATIENCE), (Ok(200), b"hello".to_vec()));
     let requests = server.join().unwrap();
     assert!(requests[0].starts_with("GET /first HTTP/1.1\r\n"));
@@ -70,10 +44,13 @@ fn an_answer_is_fetched_and_redirects_on_the_host_are_followed() {
 #[test]
 fn a_redirect_loop_and_a_redirect_away_end() {
     let to_itself = b"HTTP/1.1 307 X\r\nLocation: /first\r\n\r\n".to_vec();
-    let (place, server) = serve(vec![to_itself; REDIRECT_LIMIT + 1]);
+    let (place, server) = serve("127.0.0.1", vec![to_itself; REDIRECT_LIMIT + 1]);
     assert_eq!(get(&place, PATIENCE).0, Err(Fault::RedirectLoop));
     assert_eq!(server.join().unwrap().len(), REDIRECT_LIMIT + 1);
-    let (place, _server) = serve(vec![b"HTTP/1.1 302 X\r\nLocation: http://127.0.0.2/\r\n\r\n".to_vec()]);
+    let (place, _server) = serve(
+        "127.0.0.1",
+        vec![b"HTTP/1.1 302 X\r\nLocation: http://127.0.0.2/\r\n\r\n".to_vec()],
+    );
     assert_eq!(get(&place, PATIENCE).0, Err(Fault::RedirectedAway));
 }
 
@@ -83,15 +60,20 @@ fn a_server_that_is_not_there_silent_or_gone_is_told_apart() {
     let nobody = listener.local_addr().unwrap().to_string();
     drop(listener);
     assert_eq!(get(&nobody, PATIENCE).0, Err(Fault::Refused));
-    let (place, _server) = serve(vec![Vec::new()]);
+    // Connected by the system, and never heard.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = silent.local_addr().unwrap().to_string();
     assert_eq!(get(&place, Duration::from_millis(100)).0, Err(Fault::TimedOut));
-    let (place, _server) = serve(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel".to_vec()]);
+    let (place, _server) = serve(
+        "127.0.0.1",
+        vec![b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel".to_vec()],
+    );
     assert_eq!(get(&place, PATIENCE).0, Err(Fault::CutOff));
 }
 
 #[test]
 fn a_host_may_have_a_name() {
-    let (place, server) = serve(vec![b"HTTP/1.1 302 X\r\nLocation: /y\r\n\r\n".to_vec()]);
+    let (place, server) = serve("127.0.0.1", vec![b"HTTP/1.1 302 X\r\nLocation: /y\r\n\r\n".to_vec()]);
     let url = place.replace("127.0.0.1", "http://localhost");
     let request = Request {
         method: "GET",

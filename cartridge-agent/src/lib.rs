@@ -160,6 +160,8 @@ mod plane;
 mod runner;
 mod shared;
 mod stop_sources;
+#[cfg(all(test, any(feature = "artifacts", feature = "metadata")))]
+mod test_server;
 #[cfg(unix)]
 mod unix;
 

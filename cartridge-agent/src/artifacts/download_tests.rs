@@ -1,41 +1,14 @@
 use super::super::archive::{gzip, tar_of};
 use super::*;
-use std::io::{Read, Write};
+use crate::test_server::serve;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::JoinHandle;
 
 const LIMITS: Limits = Limits {
     bytes: 1 << 20,
     entries: 100,
 };
-
-/// A server that gives each connection one of `answers`, in order; its thread ends with them and gives the requests.
-fn serve(host: &str, answers: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind((host, 0)).unwrap();
-    let place = listener.local_addr().unwrap().to_string();
-    let thread = std::thread::spawn(move || {
-        let mut requests = Vec::new();
-        for answer in answers {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-            let mut request = Vec::new();
-            let mut room = [0; 1000];
-            while !request.ends_with(b"\r\n\r\n") {
-                match stream.read(&mut room) {
-                    Ok(count @ 1..) => request.extend_from_slice(&room[..count]),
-                    _ => break,
-                }
-            }
-            requests.push(String::from_utf8(request).unwrap());
-            // The client may have had enough.
-            let _ = stream.write_all(&answer);
-        }
-        requests
-    });
-    (place, thread)
-}
 
 fn ok(body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
